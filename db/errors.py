@@ -1,0 +1,69 @@
+"""The four ways in which the database layer says no.
+
+The docstring of each class is the sentence that a caller reads when no better message is given.
+`code` is a value of the schema's `ErrorCode`; `path` names the input that is at fault.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """The request cannot be done."""
+
+    code: ClassVar[str] = "INVALID"
+
+    def __init__(self, message: str = "", *, path: tuple[str, ...] = (), **details: Any) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.message = str(self)
+        self.path = path
+        self.details = details
+
+
+class NotFound(DomainError):
+    """There is no such object, or you may not see it."""
+
+    code = "NOT_FOUND"
+
+
+class Denied(DomainError):
+    """Your role does not allow this."""
+
+    code = "FORBIDDEN"
+
+
+class Invalid(DomainError):
+    """A value is not acceptable."""
+
+    code = "INVALID"
+
+
+class Conflict(DomainError):
+    """The request contradicts what is stored."""
+
+    code = "CONFLICT"
+
+
+class NameTaken(Conflict):
+    """Another object has this name. Choose a different one, or delete or rename the other."""
+
+    code = "NAME_TAKEN"
+
+
+class RevisionConflict(Conflict):
+    """The object changed since you read it. Read it again, then repeat with its new revision."""
+
+    code = "REVISION_CONFLICT"
+
+
+class CrossTenant(Conflict):
+    """Objects of two tenants cannot be linked."""
+
+    code = "CROSS_TENANT"
+
+
+class CursorExpired(DomainError):
+    """The cursor is past retention or of an earlier epoch. Query again and use its `feedCursor`."""
+
+    code = "CURSOR_EXPIRED"

@@ -1,0 +1,54 @@
+"""Identifiers: UUIDv7 inside, `prefix_` and 32 hex digits outside."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from uuid import UUID
+
+from db.errors import Invalid
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562, section 5.7, method 3) that sorts after every earlier one of this process.
+
+    The 60 bits behind the milliseconds hold the sub-millisecond clock, so ids made in one
+    transaction keep their order: lists ordered by id are lists ordered by creation.
+    """
+    global _last
+    with _lock:
+        _last = max(time.time_ns() >> 8, _last + 1)
+        ticks = _last
+    nanoseconds = ticks << 8
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    tail = ((rest >> 8) & 0xFFF) << 50 | int.from_bytes(os.urandom(7), "big") & ((1 << 50) - 1)
+    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | tail
+    return UUID(int=value)
+
+
+def format_id(prefix: str, value: UUID) -> str:
+    """`exp_` + 32 hex digits."""
+    return f"{prefix}_{value.hex}"
+
+
+def parse_id(text: str, prefixes: tuple[str, ...], path: tuple[str, ...] = ()) -> UUID:
+    """The UUID inside an id whose prefix is one of `prefixes`.
+
+    Raises:
+        Invalid: it is malformed, or names another type of object.
+    """
+    prefix, _, digits = text.partition("_")
+    wanted = " or ".join(f"{p}_…" for p in prefixes)
+    if prefix not in prefixes:
+        raise Invalid(f"Expected an id of the form {wanted}, got {text[:40]!r}.", path=path)
+    if len(digits) != 32 or not digits.isalnum() or digits != digits.lower():
+        raise Invalid(f"{text[:60]!r} is not a whole id: {wanted} has 32 hex digits.", path=path)
+    try:
+        return UUID(hex=digits)
+    except ValueError:
+        raise Invalid(f"{text[:60]!r} is not a whole id: {wanted} has 32 hex digits.", path=path) from None

@@ -1,0 +1,38 @@
+"""Tables, one class each. The first column of every key is the tenant."""
+
+from db.tables.access import Actor, RoleGrant, Tenant, Token
+from db.tables.artifact import Artifact, File
+from db.tables.dataset import Dataset, DatasetUse
+from db.tables.experiment import Checkpoint, Experiment, Heartbeat, Parameter
+from db.tables.feed import AuditEvent, Event, IdempotencyRecord, Installation, StreamHead
+from db.tables.metric import Point, Series
+from db.tables.namespace import Namespace, Object
+from db.tables.registry import Model, ModelVersion, TagChange, UniqueTag
+
+__all__ = [
+    "Actor",
+    "Artifact",
+    "AuditEvent",
+    "Checkpoint",
+    "Dataset",
+    "DatasetUse",
+    "Event",
+    "Experiment",
+    "File",
+    "Heartbeat",
+    "IdempotencyRecord",
+    "Installation",
+    "Model",
+    "ModelVersion",
+    "Namespace",
+    "Object",
+    "Parameter",
+    "Point",
+    "RoleGrant",
+    "Series",
+    "StreamHead",
+    "TagChange",
+    "Tenant",
+    "Token",
+    "UniqueTag",
+]
