@@ -1,0 +1,1 @@
+"""Plans of what to read, and the one SQL statement that each becomes."""

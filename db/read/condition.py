@@ -1,0 +1,187 @@
+"""Filters: conditions on the rows of one table, each able to write itself as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from db.read.column import reference
+from db.read.sql import Bind, Statement
+
+
+class Condition(Protocol):
+    """A predicate over one row."""
+
+    def render(self, statement: Statement, alias: str) -> str:
+        """Its SQL, for the row of that alias."""
+        ...
+
+
+@dataclass(frozen=True)
+class All:
+    """Every one of the conditions holds."""
+
+    conditions: Sequence[Condition]
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return " AND ".join(f"({c.render(statement, alias)})" for c in self.conditions) or "true"
+
+
+@dataclass(frozen=True)
+class Any_:
+    """At least one of the conditions holds."""
+
+    conditions: Sequence[Condition]
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return " OR ".join(f"({c.render(statement, alias)})" for c in self.conditions) or "false"
+
+
+@dataclass(frozen=True)
+class Not:
+    """The condition does not hold; what is unknown counts as not holding."""
+
+    condition: Condition
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return f"({self.condition.render(statement, alias)}) IS NOT TRUE"
+
+
+COMPARISONS = {
+    "eq": "{value} = {bind}",
+    "ne": "{value} IS DISTINCT FROM {bind}",
+    "lt": "{value} < {bind}",
+    "lte": "{value} <= {bind}",
+    "gt": "{value} > {bind}",
+    "gte": "{value} >= {bind}",
+    "in": "{value} = ANY({bind})",
+    "startsWith": "starts_with({value}, {bind})",
+    "contains": "strpos({value}, {bind}) > 0",
+    "matches": "{value} ~ {bind}",
+    "isNull": "({value} IS NULL) = {bind}",
+}
+"""SQL for each operator of the typed filters. `matches` gets a glob that was made a regex."""
+
+
+def compared(value: str, operator: str, bind: str) -> str:
+    """One comparison."""
+    return COMPARISONS[operator].format(value=value, bind=bind)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """A column against a value."""
+
+    column: str
+    operator: str
+    bind: Bind
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return compared(reference(alias, self.column), self.operator, statement.bind(self.bind))
+
+
+@dataclass(frozen=True)
+class ParameterIs:
+    """A leaf of the hyperparameters: `column` is `number` or `text`."""
+
+    path: Bind
+    column: str
+    tests: Sequence[tuple[str, Bind]]
+
+    def render(self, statement: Statement, alias: str) -> str:
+        inner = statement.alias()
+        tests = "".join(
+            f" AND {compared(reference(inner, self.column), operator, statement.bind(bind))}"
+            for operator, bind in self.tests
+        )
+        return (
+            f"EXISTS (SELECT 1 FROM parameter {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.experiment_id = {alias}.id AND {inner}.path = {statement.bind(self.path)}{tests})"
+        )
+
+
+@dataclass(frozen=True)
+class MetricIs:
+    """An aggregate of one of the row's series."""
+
+    key: Bind
+    aggregate: str
+    tests: Sequence[tuple[str, Bind]]
+
+    def render(self, statement: Statement, alias: str) -> str:
+        inner = statement.alias()
+        tests = "".join(
+            f" AND {compared(reference(inner, self.aggregate), operator, statement.bind(bind))}"
+            for operator, bind in self.tests
+        )
+        return (
+            f"EXISTS (SELECT 1 FROM series {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.owner_id = {alias}.id AND {inner}.key = {statement.bind(self.key)}"
+            f" AND {inner}.leg = 0{tests})"
+        )
+
+
+@dataclass(frozen=True)
+class JsonIs:
+    """A value inside a JSON column, found by its path; numbers compare as numbers, the rest as text."""
+
+    column: str
+    path: Bind
+    numeric: bool
+    tests: Sequence[tuple[str, Bind]]
+
+    def render(self, statement: Statement, alias: str) -> str:
+        column, path = reference(alias, self.column), statement.bind(self.path)
+        value = f"({column} #>> {path})"
+        if self.numeric:
+            kind = f"jsonb_typeof({column} #> {path}) = 'number'"
+            value = f"CASE WHEN {kind} THEN {value}::float8 END"
+        tests = [compared(f"({value})", operator, statement.bind(bind)) for operator, bind in self.tests]
+        return " AND ".join(tests) or f"({column} #> {path}) IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class Within:
+    """The row's namespace is one of these, or lies below one of them."""
+
+    namespace: Bind
+    descendants: bool
+    column: str = "namespace_id"
+
+    def render(self, statement: Statement, alias: str) -> str:
+        inner = statement.alias()
+        value = statement.bind(self.namespace)
+        if not self.descendants:
+            return (
+                f"{alias}.{self.column} = (SELECT {inner}.id FROM namespace {inner} WHERE"
+                f" {inner}.tenant_id = {statement.tenant} AND {inner}.path = {value} AND {inner}.visible)"
+            )
+        return (
+            f"{alias}.{self.column} IN (SELECT {inner}.id FROM namespace {inner} WHERE"
+            f" {inner}.tenant_id = {statement.tenant} AND {inner}.visible"
+            f" AND ({inner}.path = {value} OR starts_with({inner}.path, {value} || '/')))"
+        )
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The row carries all of these labels, or any of them."""
+
+    operator: str
+    labels: Bind
+
+    def render(self, statement: Statement, alias: str) -> str:
+        sign = {"all": "@>", "any": "&&"}[self.operator]
+        return f"{alias}.labels {sign} {statement.bind(self.labels)}"
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A column of the row equals an id (a foreign key)."""
+
+    column: str
+    bind: Bind
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return f"{alias}.{self.column} = {statement.bind(self.bind)}"

@@ -1,0 +1,172 @@
+"""Orders and keysets: where a page begins, without counting what comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import SQLModel
+
+from db.read.column import reference, renderer, table_column
+from db.read.sql import Bind, Expression, Pieces, Statement
+
+Prepare = Callable[[Statement, str], tuple[str, str]]
+"""Of a statement and an alias: a join to add (may be empty), and the value's SQL."""
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One key of an order. Nulls sort last in either direction.
+
+    `to_json` writes the value into a cursor; `cast` is the SQL type that reads it back.
+    """
+
+    name: str
+    prepare: Prepare
+    cast: str
+    to_json: Callable[[str], str]
+    descending: bool = False
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Position:
+    """A decoded cursor: a value for each key of the order, and which of them are null."""
+
+    values: Sequence[Bind]
+    nulls: Sequence[bool]
+
+
+def by_column(table: type[SQLModel], name: str, *, descending: bool = False) -> SortKey:
+    """Order by a column of the row itself."""
+    column = table_column(table, name)
+    return SortKey(
+        name=name,
+        prepare=lambda statement, alias: ("", reference(alias, name)),
+        cast=cursor_cast(column.type.python_type),
+        to_json=renderer(column),
+        descending=descending,
+        nullable=bool(column.nullable),
+    )
+
+
+def cursor_cast(python_type: type) -> str:
+    """The SQL type of a cursor's value."""
+    casts = {"datetime": "timestamptz", "int": "bigint", "float": "float8", "UUID": "uuid", "bool": "boolean"}
+    return casts.get(python_type.__name__, "text")
+
+
+def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
+    """Order by an aggregate of a series of the row; rows without it come last."""
+
+    def prepare(statement: Statement, alias: str) -> tuple[str, str]:
+        inner = statement.alias()
+        join = (
+            f" LEFT JOIN series {inner} ON {inner}.tenant_id = {statement.tenant} AND {inner}.owner_id = {alias}.id"
+            f" AND {inner}.key = {statement.bind(key)} AND {inner}.leg = 0"
+        )
+        return join, reference(inner, aggregate)
+
+    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True)
+
+
+def by_parameter(path: Bind, *, descending: bool, numeric: bool) -> SortKey:
+    """Order by a hyperparameter; rows without it come last."""
+    column, cast = ("number", "float8") if numeric else ("text", "text")
+
+    def prepare(statement: Statement, alias: str) -> tuple[str, str]:
+        inner = statement.alias()
+        join = (
+            f" LEFT JOIN parameter {inner} ON {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.experiment_id = {alias}.id AND {inner}.path = {statement.bind(path)}"
+        )
+        return join, reference(inner, column)
+
+    return SortKey(f"parameter:{column}", prepare, cast, lambda v: f"to_json({v})::text", descending, True)
+
+
+@dataclass(frozen=True)
+class OrderBy:
+    """An order made ready for one statement: joins, values, and both directions of walking it."""
+
+    keys: Sequence[SortKey]
+    joins: str
+    values: Sequence[str]
+
+    @classmethod
+    def prepared(cls, keys: Sequence[SortKey], statement: Statement, alias: str) -> OrderBy:
+        parts = [key.prepare(statement, alias) for key in keys]
+        return cls(keys, "".join(join for join, _ in parts), [value for _, value in parts])
+
+    def clause(self, *, backwards: bool) -> str:
+        """`ORDER BY …`. Columns without nulls name no null order, so that plain indexes serve."""
+        terms = []
+        for key, value in zip(self.keys, self.values, strict=True):
+            direction = "DESC" if key.descending != backwards else "ASC"
+            nulls = "" if not key.nullable else (" NULLS FIRST" if backwards else " NULLS LAST")
+            terms.append(f"{value} {direction}{nulls}")
+        return "ORDER BY " + ", ".join(terms)
+
+    def beyond(self, position: Position, statement: Statement, *, backwards: bool) -> str:
+        """Condition on rows that come after the position (before it, when backwards)."""
+        binds = [
+            "NULL" if null else statement.bind(bind)
+            for null, bind in zip(position.nulls, position.values, strict=True)
+        ]
+        descending = {key.descending for key in self.keys}
+        if len(descending) == 1 and not any(key.nullable for key in self.keys):
+            sign = "<" if descending.pop() != backwards else ">"
+            return f"({', '.join(self.values)}) {sign} ({', '.join(binds)})"
+        return self._expanded(position, binds, backwards)
+
+    def _expanded(self, position: Position, binds: Sequence[str], backwards: bool) -> str:
+        alternatives: list[str] = []
+        equal: list[str] = []
+        for number, key in enumerate(self.keys):
+            value, bind, null = self.values[number], binds[number], position.nulls[number]
+            strictly = _strictly(key, value, bind, null=null, backwards=backwards)
+            if strictly:
+                alternatives.append(" AND ".join([*equal, strictly]))
+            equal.append(f"{value} IS NULL" if null else f"{value} = {bind}")
+        return "(" + (" OR ".join(f"({a})" for a in alternatives) or "false") + ")"
+
+    def cursor(self, signature: str) -> Pieces:
+        """The JSON string of a row's cursor: base64url of `[signature, value, …]`."""
+        values = [
+            f"CASE WHEN {value} IS NULL THEN 'null' ELSE {key.to_json(value)} END"
+            for key, value in zip(self.keys, self.values, strict=True)
+        ]
+        array = f"""'["{signature}"'||','||{"||','||".join(values)}||']'"""
+        encoded = f"encode(convert_to({array},'UTF8'),'base64')"
+        return [Expression(f"""'"'||translate({encoded},E'+/=\\n','-_')||'"'""")]
+
+
+def _strictly(key: SortKey, value: str, bind: str, *, null: bool, backwards: bool) -> str:
+    if null:
+        return f"{value} IS NOT NULL" if backwards else ""
+    sign = "<" if key.descending != backwards else ">"
+    beyond = f"{value} {sign} {bind}"
+    return f"({beyond} OR {value} IS NULL)" if key.nullable and not backwards else beyond
+
+
+def by_id(*, descending: bool) -> SortKey:
+    """The last key of every order: ids sort by creation."""
+    return SortKey("id", lambda s, a: ("", f"{a}.id"), "uuid", lambda v: f"to_json({v})::text", descending)
+
+
+def decoded(cast: str, value: Any) -> Any:
+    """A cursor's JSON value as the driver wants it. Raises ValueError or TypeError when it does not fit."""
+    if value is None:
+        return None
+    readers: dict[str, Callable[[Any], Any]] = {
+        "timestamptz": datetime.fromisoformat,
+        "bigint": int,
+        "float8": float,
+        "uuid": UUID,
+        "boolean": bool,
+        "text": str,
+    }
+    return readers[cast](value)

@@ -1,0 +1,288 @@
+"""Plans: what to read, as a tree whose nodes write themselves as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from db.read.condition import Condition
+from db.read.order import OrderBy, Position, SortKey
+from db.read.source import Source
+from db.read.sql import Compiled, Expression, Pieces, Statement, concatenated, object_pieces
+
+Link = Callable[[Statement, str, str], str]
+"""Of a statement, the parent's alias and the child's: the condition that joins them."""
+
+
+class Plan(Protocol):
+    """A value of the response, read for the row of an alias."""
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        """Its JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value made from the row alone."""
+
+    pieces: Callable[[Statement, str], Pieces]
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        return self.pieces(statement, alias)
+
+
+def literal(json: str) -> Leaf:
+    """A value that the document decides, such as `__typename`."""
+    return Leaf(lambda statement, alias: [json])
+
+
+Fields = Sequence[tuple[str, Plan]]
+
+
+@dataclass(frozen=True)
+class ObjectPlan:
+    """The selected fields of one row, in the order of the document."""
+
+    fields: Fields
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        return object_pieces([(key, plan.render(statement, alias)) for key, plan in self.fields])
+
+
+@dataclass(frozen=True)
+class One:
+    """A single linked row, or `null` when there is none in sight."""
+
+    source: Source
+    link: Link
+    plan: Plan
+    contained: bool = False
+    cost: int = 1
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        child = statement.alias()
+        sight = (self.source.alive if self.contained else self.source.visible)(statement, child)
+        text = concatenated(self.plan.render(statement, child))
+        return [
+            Expression(
+                f"coalesce((SELECT {text} FROM {self.source.name} {child}"
+                f" WHERE {child}.tenant_id = {statement.tenant}"
+                f" AND {self.link(statement, alias, child)} AND {sight} LIMIT 1),'null')"
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """A linked object whose type the row decides: one alternative for each type that is selected."""
+
+    discriminator: Callable[[str], str]
+    alternatives: Sequence[tuple[str, Plan]]
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        if not self.alternatives:
+            return ["null"]
+        cases = " ".join(
+            f"WHEN '{kind}' THEN {concatenated(plan.render(statement, alias))}" for kind, plan in self.alternatives
+        )
+        return [Expression(f"coalesce(CASE {self.discriminator(alias)} {cases} END,'null')")]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which rows of a list are read, and in which order."""
+
+    source: Source
+    order: Sequence[SortKey]
+    limit: int
+    link: Link | None = None
+    contained: bool = False
+    where: Sequence[Condition] = ()
+    after: Position | None = None
+    before: Position | None = None
+    backwards: bool = False
+    signature: str = ""
+
+    def conditions(self, statement: Statement, parent: str, alias: str) -> str:
+        """Everything but the page: tenant, link, sight, filter."""
+        terms = [f"{alias}.tenant_id = {statement.tenant}"]
+        if self.link:
+            terms.append(self.link(statement, parent, alias))
+        terms.append((self.source.alive if self.contained else self.source.visible)(statement, alias))
+        terms.extend(f"({condition.render(statement, alias)})" for condition in self.where)
+        return " AND ".join(terms)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A plain list of a window's rows."""
+
+    window: Window
+    plan: Plan
+    cost: int = 1
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        child = statement.alias()
+        inner, _ = window_query(self.window, statement, alias, child, extra=0)
+        text = concatenated(self.plan.render(statement, child))
+        return [Expression(f"(SELECT '['||coalesce(string_agg({text},','),'')||']' FROM ({inner}) {child})")]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A page of a window, as a Relay connection.
+
+    `fields` are the selected fields of the connection, each a response key and one of the parts below.
+    """
+
+    window: Window
+    fields: Sequence[tuple[str, Part]]
+    cost: int = 1
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        child = statement.alias()
+        extra = int(any(isinstance(part, PageInfo) for _, part in self.fields))
+        inner, cursor = window_query(self.window, statement, alias, child, extra=extra)
+        page = PageContext(self.window, statement, alias, child, cursor, bool(extra))
+        pieces = object_pieces([(key, part.aggregate(page)) for key, part in self.fields])
+        if not any(isinstance(part, NodeList | EdgeList | PageInfo) for _, part in self.fields):
+            return pieces
+        return [Expression(f"(SELECT {concatenated(pieces)} FROM ({inner}) {child})")]
+
+
+def window_query(window: Window, statement: Statement, parent: str, child: str, *, extra: int) -> tuple[str, OrderBy]:
+    """The subquery of a page, and its order as the outer query sees it."""
+    row = statement.alias()
+    order = OrderBy.prepared(window.order, statement, row)
+    terms = [window.conditions(statement, parent, row)]
+    if window.after:
+        terms.append(order.beyond(window.after, statement, backwards=False))
+    if window.before:
+        terms.append(order.beyond(window.before, statement, backwards=True))
+    keys = "".join(f", {value} AS _k{number}" for number, value in enumerate(order.values))
+    number = ", row_number() OVER () AS _n"
+    clause = order.clause(backwards=window.backwards)
+    body = f"FROM {window.source.name} {row}{order.joins} WHERE {' AND '.join(terms)} {clause}"
+    limited = f"SELECT {row}.*{keys} {body} LIMIT {window.limit + extra}"
+    outer = OrderBy(order.keys, "", [f"{child}._k{i}" for i in range(len(order.keys))])
+    return (f"SELECT *{number} FROM ({limited}) {row}" if extra or window.backwards else limited), outer
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """What the parts of a connection need to aggregate the rows of its page."""
+
+    window: Window
+    statement: Statement
+    parent: str
+    child: str
+    order: OrderBy
+    numbered: bool
+
+    def listed(self, text: str) -> Expression:
+        """A JSON array of one text per row, without the row that only tells whether there is more."""
+        within = f" FILTER (WHERE {self.child}._n <= {self.window.limit})" if self.numbered else ""
+        order = f" ORDER BY {self.child}._n DESC" if self.window.backwards else ""
+        return Expression(f"'['||coalesce(string_agg({text},','{order}){within},'')||']'")
+
+    def cursor(self) -> Pieces:
+        """A row's cursor."""
+        return self.order.cursor(self.window.signature)
+
+
+class Part(Protocol):
+    """A field of a connection."""
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        """Its JSON, over the rows of the page."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A part that does not depend on the rows."""
+
+    json: str
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        return [self.json]
+
+
+@dataclass(frozen=True)
+class NodeList:
+    """`nodes`."""
+
+    plan: Plan
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        return [page.listed(concatenated(self.plan.render(page.statement, page.child)))]
+
+
+@dataclass(frozen=True)
+class EdgeList:
+    """`edges`: each field is `cursor`, a node, or fixed text."""
+
+    fields: Sequence[tuple[str, Plan | None]]
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        fields = [
+            (key, plan.render(page.statement, page.child) if plan else page.cursor()) for key, plan in self.fields
+        ]
+        return [page.listed(concatenated(object_pieces(fields)))]
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """`pageInfo`: each field by its schema name, or fixed text."""
+
+    fields: Sequence[tuple[str, str]]
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        return object_pieces([(key, self._field(page, name)) for key, name in self.fields])
+
+    def _field(self, page: PageContext, name: str) -> Pieces:
+        window, child = page.window, page.child
+        more = Expression(f"CASE WHEN count(*) > {window.limit} THEN 'true' ELSE 'false' END")
+        fixed = {"hasNextPage": bool(window.before), "hasPreviousPage": bool(window.after)}
+        if name in fixed:
+            counted = (name == "hasPreviousPage") == window.backwards
+            return [more] if counted else ["true" if fixed[name] else "false"]
+        if name not in ("startCursor", "endCursor"):
+            return [name]
+        first = (name == "startCursor") != window.backwards
+        text = concatenated(page.cursor())
+        edge = "ASC" if first else "DESC"
+        picked = f"(array_agg({text} ORDER BY {child}._n {edge}) FILTER (WHERE {child}._n <= {window.limit}))[1]"
+        return [Expression(f"coalesce({picked},'null')")]
+
+
+TOTAL_COUNT_BOUND = 10_000
+"""`totalCount` is exact up to here and null beyond: counting is the only part of a page that grows."""
+
+
+@dataclass(frozen=True)
+class TotalCount:
+    """`totalCount`."""
+
+    def aggregate(self, page: PageContext) -> Pieces:
+        row = page.statement.alias()
+        conditions = page.window.conditions(page.statement, page.parent, row)
+        counted = f"SELECT 1 FROM {page.window.source.name} {row} WHERE {conditions} LIMIT {TOTAL_COUNT_BOUND + 1}"
+        bounded = f"CASE WHEN count(*) <= {TOTAL_COUNT_BOUND} THEN count(*)::text ELSE 'null' END"
+        return [Expression(f"(SELECT {bounded} FROM ({counted}) {row}c)")]
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root field: a plan that needs no row."""
+
+    plan: Plan
+    cost: int = field(default=1)
+
+    def compile(self, *, restricted: bool) -> Compiled:
+        """The statement that returns this field's JSON in one row of one column."""
+        statement = Statement(restricted)
+        text = f"SELECT {concatenated(self.plan.render(statement, ''))}"
+        return Compiled(text, tuple(statement.binds))

@@ -1,0 +1,156 @@
+"""Where rows come from, and which of them the caller may see.
+
+The predicate stands inside every statement. A row reached from what contains it (a version from
+its model) needs only its own deletion checked: place and access are those of the container, which
+passed. A row reached in any other way carries the whole predicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlmodel import SQLModel
+
+from db import tables
+from db.read.sql import SCOPE, Statement
+
+Predicate = Callable[[Statement, str], str]
+"""Of a statement and an alias: a SQL condition."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table to read, the prefix of its ids, and its rules of sight.
+
+    `alive` is asked of rows reached from their container, `visible` of all others.
+    """
+
+    table: type[SQLModel]
+    prefix: str
+    alive: Predicate
+    visible: Predicate
+    kind: str = ""
+
+    @property
+    def name(self) -> str:
+        """The table's name in SQL."""
+        return f'"{self.table.__tablename__}"'
+
+
+def always(statement: Statement, alias: str) -> str:
+    """No condition beyond the tenant."""
+    return "true"
+
+
+def undeleted(statement: Statement, alias: str) -> str:
+    """The row itself is not deleted."""
+    return f"{alias}.deleted_at IS NULL"
+
+
+def readable_namespace(statement: Statement, alias: str) -> str:
+    """Condition on a row of `namespace`: in sight, and in the caller's scope."""
+    if not statement.restricted:
+        return f"{alias}.visible"
+    return f"{alias}.visible AND {alias}.lineage && {statement.bind(SCOPE)}"
+
+
+def in_readable_namespace(statement: Statement, alias: str) -> str:
+    """The row's namespace is in sight and readable."""
+    inner = statement.alias()
+    return (
+        f"EXISTS (SELECT 1 FROM namespace {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+        f" AND {inner}.id = {alias}.namespace_id AND {readable_namespace(statement, inner)})"
+    )
+
+
+def entity_visible(statement: Statement, alias: str) -> str:
+    """Not deleted, in a readable namespace."""
+    return f"{undeleted(statement, alias)} AND {in_readable_namespace(statement, alias)}"
+
+
+def contained_in(table: str, link: str) -> Predicate:
+    """Visible, and its container is not deleted."""
+
+    def predicate(statement: Statement, alias: str) -> str:
+        inner = statement.alias()
+        return (
+            f"{entity_visible(statement, alias)} AND EXISTS (SELECT 1 FROM {table} {inner}"
+            f" WHERE {inner}.tenant_id = {statement.tenant} AND {inner}.id = {alias}.{link}"
+            f" AND {inner}.deleted_at IS NULL)"
+        )
+
+    return predicate
+
+
+def object_visible(statement: Statement, value: str) -> str:
+    """The object of that id, and all that contains it, is in sight and readable."""
+    owner, container = statement.alias(), statement.alias()
+    return (
+        f"EXISTS (SELECT 1 FROM object {owner} WHERE {owner}.tenant_id = {statement.tenant}"
+        f" AND {owner}.id = {value} AND {owner}.deleted_at IS NULL"
+        f" AND {in_readable_namespace(statement, owner)}"
+        f" AND NOT EXISTS (SELECT 1 FROM object {container} WHERE {container}.tenant_id = {statement.tenant}"
+        f" AND {container}.id = ANY({owner}.container_ids) AND {container}.deleted_at IS NOT NULL))"
+    )
+
+
+def owned(link: str, *, deletable: bool = False) -> Predicate:
+    """What an object owns is in sight with it."""
+
+    def predicate(statement: Statement, alias: str) -> str:
+        own = f"{undeleted(statement, alias)} AND " if deletable else ""
+        return own + object_visible(statement, f"{alias}.{link}")
+
+    return predicate
+
+
+def file_visible(statement: Statement, alias: str) -> str:
+    """A file is in sight with its artifact."""
+    inner = statement.alias()
+    return (
+        f"EXISTS (SELECT 1 FROM artifact {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+        f" AND {inner}.id = {alias}.artifact_id AND {ARTIFACT.visible(statement, inner)})"
+    )
+
+
+def audit_visible(statement: Statement, alias: str) -> str:
+    """Records outlive what they are about: only the namespace decides, and the tenant's own are its admins'."""
+    if not statement.restricted:
+        return "true"
+    inner = statement.alias()
+    return (
+        f"EXISTS (SELECT 1 FROM namespace {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+        f" AND {inner}.id = {alias}.namespace_id AND {inner}.lineage && {statement.bind(SCOPE)})"
+    )
+
+
+def _entity(table: type[SQLModel], prefix: str, kind: str, visible: Predicate = entity_visible) -> Source:
+    return Source(table, prefix, undeleted, visible, kind)
+
+
+NAMESPACE = Source(
+    tables.Namespace, "nsp", lambda s, a: f"{a}.visible", readable_namespace, "NAMESPACE"
+)
+MODEL = _entity(tables.Model, "mod", "MODEL")
+MODEL_VERSION = _entity(tables.ModelVersion, "ver", "MODEL_VERSION", contained_in("model", "model_id"))
+EXPERIMENT = _entity(tables.Experiment, "exp", "EXPERIMENT")
+CHECKPOINT = _entity(tables.Checkpoint, "ckp", "CHECKPOINT", contained_in("experiment", "experiment_id"))
+DATASET = _entity(tables.Dataset, "dst", "DATASET")
+DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
+ARTIFACT = Source(tables.Artifact, "art", undeleted, owned("object_id", deletable=True))
+FILE = Source(tables.File, "fil", always, file_visible)
+EVENT = Source(tables.Event, "evt", always, owned("object_id"))
+AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible)
+SERIES = Source(tables.Series, "ser", always, owned("owner_id"))
+POINT = Source(tables.Point, "pnt", always, owned("owner_id"))
+TAG = Source(tables.UniqueTag, "tag", always, owned("model_id"))
+TAG_CHANGE = Source(tables.TagChange, "tch", always, owned("model_id"))
+USER = Source(tables.Actor, "usr", always, always, "USER")
+SERVICE_ACCOUNT = Source(tables.Actor, "svc", always, always, "SERVICE_ACCOUNT")
+ROLE_GRANT = Source(tables.RoleGrant, "grt", always, always)
+TOKEN = Source(tables.Token, "tok", always, always)
+TENANT_SOURCE = Source(tables.Tenant, "ten", always, always)
+
+ENTITIES = (NAMESPACE, MODEL, MODEL_VERSION, EXPERIMENT, CHECKPOINT, DATASET, DATASET_USE)
+BY_KIND = {source.kind: source for source in ENTITIES}

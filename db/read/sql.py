@@ -1,0 +1,121 @@
+"""Building one statement: binds, aliases, and JSON text made by concatenation.
+
+A compiled statement returns finished JSON as text. Objects are built by `||` and not by
+`json_build_object`: measured over 5 000 objects of four fields, 8 ms against 18 (and 13 for
+`json_agg` over records), and neither the 50-field limit nor the 63-byte key limit applies. The
+price is one rule: every piece must be non-null SQL text, for one NULL would swallow its object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Environment = Mapping[str, Any]
+"""Coerced variables by name, and what the caller brings: `$tenant`, `$scope`, `$actor`."""
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A value that is sent beside the statement: how to find it, and its SQL type."""
+
+    get: Callable[[Environment], Any]
+    cast: str
+
+
+def constant(value: Any, cast: str) -> Bind:
+    """A bind whose value the document itself holds."""
+    return Bind(lambda _: value, cast)
+
+
+TENANT = Bind(lambda env: env["$tenant"], "uuid")
+SCOPE = Bind(lambda env: env["$scope"], "uuid[]")
+ACTOR = Bind(lambda env: env["$actor"], "uuid")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """SQL text of type `text` that is never NULL and holds JSON."""
+
+    sql: str
+
+
+Pieces = list[str | Expression]
+"""JSON text in order: literal JSON, and expressions that yield it."""
+
+
+@dataclass
+class Statement:
+    """The statement being built. `restricted` when the caller does not see the whole tenant."""
+
+    restricted: bool
+    binds: list[Bind] = field(default_factory=list)
+    aliases: int = 0
+
+    def bind(self, bind: Bind) -> str:
+        """A placeholder with its cast; the same bind is sent once."""
+        for number, known in enumerate(self.binds, 1):
+            if known is bind:
+                return f"${number}::{bind.cast}"
+        self.binds.append(bind)
+        return f"${len(self.binds)}::{bind.cast}"
+
+    def alias(self) -> str:
+        """A fresh table alias."""
+        self.aliases += 1
+        return f"t{self.aliases}"
+
+    @property
+    def tenant(self) -> str:
+        """The caller's tenant, which every table reference names (one shard on Citus)."""
+        return self.bind(TENANT)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A finished statement: its text, and how to find its arguments for a request."""
+
+    text: str
+    binds: Sequence[Bind]
+
+    def arguments(self, env: Environment) -> list[Any]:
+        """The driver's arguments, in order."""
+        return [bind.get(env) for bind in self.binds]
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def concatenated(pieces: Pieces) -> str:
+    """One SQL text expression of all pieces, neighbouring literals joined."""
+    parts: list[str] = []
+    literal = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            literal += piece
+            continue
+        if literal:
+            parts.append(quoted(literal))
+            literal = ""
+        parts.append(piece.sql)
+    if literal:
+        parts.append(quoted(literal))
+    return "||".join(parts) or "''"
+
+
+def object_pieces(fields: Sequence[tuple[str, Pieces]]) -> Pieces:
+    """`{"key":value,…}`; keys are GraphQL names, which need no escaping."""
+    pieces: Pieces = ["{"]
+    for number, (key, value) in enumerate(fields):
+        pieces.append(f'{"," if number else ""}"{key}":')
+        pieces.extend(value)
+    pieces.append("}")
+    return pieces
