@@ -1,0 +1,58 @@
+# ModelBox, the commands. `make serve` and `make test` install what they need; PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# An empty environment for pip-compile: settings of one machine must not reach the lock files.
+COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--all-build-deps --no-config --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test check demo lint format lock bench-read graphiql schema migrate clean
+
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+serve: $(VENV)/.server ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL (ARGS="--port 9000").
+	@exec $(BIN)/modelbox-server serve $(ARGS)
+
+test: lint ## Run linters, type checker and all tests (ARGS="-k socket").
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+demo: $(VENV)/.demo ## Train real models and send everything to a running server.
+	@exec $(BIN)/python -m demo $(ARGS)
+
+lint: $(VENV)/.dev ## Check style, types and the Dockerfile.
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.dev ## Rewrite the code in the house format.
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench-read: $(VENV)/.dev ## Measure reads against the floor and PostGraphile.
+	@exec $(BIN)/python -m benchmarks.read $(ARGS)
+
+schema: $(VENV)/.server ## Print the schema into graphql_schema/schema.graphql.
+	@$(BIN)/modelbox-server schema > $(VENV)/schema.graphql && mv $(VENV)/schema.graphql graphql_schema/schema.graphql
+
+migrate: $(VENV)/.server ## Bring the database to the newest schema.
+	@exec $(BIN)/modelbox-server migrate $(ARGS)
+
+graphiql: ## Build the bundled GraphiQL page (needs Node and npm).
+	npm --prefix web/graphiql ci && npm --prefix web/graphiql run build
+
+lock: $(VENV)/.dev ## Resolve the dependencies anew (UPGRADE=--upgrade for newer versions).
+	$(COMPILE) --extra dev --extra demo -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra demo -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt -o requirements/server.txt pyproject.toml
+
+clean: ## Remove what was built; the data in .modelbox stays.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis web/graphiql/node_modules
+
+# One stamp a lock file: installed once, and again when the lock or the project file changes.
+$(VENV)/.%: requirements/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ModelBox needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $< into $(VENV)"
+	@$(PIP) install --require-hashes -r $< && $(PIP) install --no-deps --no-build-isolation -e . && touch $@
