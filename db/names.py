@@ -16,7 +16,8 @@ _RESERVED: Final = ("/", ":", "@")
 def check_name(value: str, what: str, *, path: tuple[str, ...] | None = None) -> str:
     """The name in Unicode's NFC, in which it is stored and compared exactly.
 
-    1 to 255 characters, none of them a control character, `/`, `:` or `@`, no blank at either end.
+    1 to 255 characters, none of them a control character, `/`, `:` or `@`, no blank at either end,
+    and not `.` or `..`.
     `what` is the argument as the caller wrote it, such as `input.name`.
 
     Raises:
@@ -56,6 +57,9 @@ def check_path(value: str, what: str = "namespace", *, path: tuple[str, ...] | N
 def _fault_in_name(name: str) -> str | None:
     if not name:
         return f"is empty. Give it 1 to {MAX_NAME} characters."
+    if name in (".", ".."):
+        # A browser or a download would walk such a name instead of keeping it.
+        return "consists of dots, which mean a directory. Choose a word."
     if name != name.strip():
         return "begins or ends with a blank. Remove the blanks."
     for character in name:

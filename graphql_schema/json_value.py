@@ -41,7 +41,7 @@ def check_json(value: object) -> object:
     while level:
         depth += 1
         count += len(level)
-        if depth > MAX_JSON_DEPTH + 1:
+        if depth > MAX_JSON_DEPTH and any(isinstance(item, dict | list) for item in level):
             raise _refusal("nests too deeply", f"At most {MAX_JSON_DEPTH} levels are kept.")
         if count > MAX_JSON_BYTES // 2:
             raise _refusal("has too many values", "At most 1 MiB is kept.")

@@ -37,7 +37,7 @@ from graphql_schema.errors import RequestError, RequestErrors
 SATURATED: Final = 1_000_000
 """Counts stop here: a hundred fragments that double each other would make numbers of 2^100."""
 
-COMPARISON_BUDGET: Final = 10_000
+COMPARISON_BUDGET: Final = 5_000
 """Units of work that checking whether equal response names can be merged may spend."""
 
 MAX_ERRORS: Final = 5

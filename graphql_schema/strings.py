@@ -41,7 +41,7 @@ def check_literals(document: DocumentNode) -> None:
         if isinstance(node, StringValueNode):
             _refuse_literal(node, name)
         name = _named(node, name)
-        for key in QUERY_DOCUMENT_KEYS[node.kind]:
+        for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
             child = getattr(node, key)
             if isinstance(child, Node):
                 stack.append((child, name))
