@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import orjson
@@ -25,6 +26,8 @@ from db.text import fault_in
 
 MAX_JSON_BYTES: Final = 1_048_576
 MAX_JSON_DEPTH: Final = 64
+_CONTAINERS: Final = {dict, list}
+_KINDS: Final = {dict, list, str, int, float, bool, type(None)}
 
 
 def check_json(value: object) -> object:
@@ -41,11 +44,12 @@ def check_json(value: object) -> object:
     while level:
         depth += 1
         count += len(level)
-        if depth > MAX_JSON_DEPTH and any(isinstance(item, dict | list) for item in level):
-            raise _refusal("nests too deeply", f"At most {MAX_JSON_DEPTH} levels are kept.")
         if count > MAX_JSON_BYTES // 2:
             raise _refusal("has too many values", "At most 1 MiB is kept.")
-        level = [child for item in level for child in _children(item, has_bad_text)]
+        kinds = _check_level(level, has_bad_text)
+        if depth > MAX_JSON_DEPTH and kinds & _CONTAINERS:
+            raise _refusal("nests too deeply", f"At most {MAX_JSON_DEPTH} levels are kept.")
+        level = _inside(level) if kinds & _CONTAINERS else []
     return value
 
 
@@ -56,45 +60,53 @@ def _dumped(value: object) -> bytes | None:
         return None
 
 
-def _children(item: object, has_bad_text: bool) -> list[Any]:
-    """What stands directly in a value, after checking the value itself."""
-    if isinstance(item, dict):
-        for key in item:
-            _check_key(key, has_bad_text)
-        return list(item.values())
-    if isinstance(item, list):
-        return item
-    if isinstance(item, str):
-        if has_bad_text:
-            _check_text(item)
-    else:
-        _check_number(item)
-    return []
+def _inside(level: list[Any]) -> list[Any]:
+    lists = chain.from_iterable(item for item in level if type(item) is list)
+    objects = chain.from_iterable(item.values() for item in level if type(item) is dict)
+    return [*lists, *objects]
 
 
-def _check_key(key: object, has_bad_text: bool) -> None:
-    if not isinstance(key, str):
-        raise _refusal(f"has the key {shown(key)}", "Keys are strings.")
+def _check_level(level: list[Any], has_bad_text: bool) -> set[type]:
+    """The kinds of values in a level; refuses what is no JSON, out of range, or bad text.
+
+    A level at a time and a kind at a time: half a million values one by one would take 0.3 s.
+    """
+    kinds = set(map(type, level))
+    for kind in kinds - _KINDS:
+        raise _refusal(f"contains a {kind.__name__}", "Declare the variable in it as JSON.")
+    if float in kinds:
+        _check_floats([item for item in level if type(item) is float])
+    if int in kinds:
+        _check_integers([item for item in level if type(item) is int])
+    if dict in kinds:
+        _check_keys([item for item in level if type(item) is dict], has_bad_text)
+    if has_bad_text and str in kinds:
+        _check_texts(item for item in level if type(item) is str)
+    return kinds
+
+
+def _check_floats(numbers: list[float]) -> None:
+    if not all(map(math.isfinite, numbers)):
+        bad = next(number for number in numbers if not math.isfinite(number))
+        raise _refusal(f"contains {bad}", 'Send "NaN" or "Infinity" as a string.')
+
+
+def _check_integers(numbers: list[int]) -> None:
+    if min(numbers) < -(2**63) or max(numbers) >= 2**63:
+        raise _refusal("contains an integer beyond 64 bits", "Send it as a string or with a fraction.")
+
+
+def _check_keys(objects: list[dict[Any, Any]], has_bad_text: bool) -> None:
+    keys = list(chain.from_iterable(objects))
+    if set(map(type, keys)) - {str}:
+        bad = next(key for key in keys if type(key) is not str)
+        raise _refusal(f"has the key {shown(bad)}", "Keys are strings.")
     if has_bad_text:
-        _check_text(key)
+        _check_texts(keys)
 
 
-def _check_number(item: object) -> None:
-    """Refuse numbers that readers would round, and what is no JSON at all."""
-    if isinstance(item, float):
-        if not math.isfinite(item):
-            raise _refusal(f"contains {item}", 'Send "NaN" or "Infinity" as a string.')
-    elif isinstance(item, int):
-        if not -(2**63) <= item < 2**63:
-            raise _refusal("contains an integer beyond 64 bits", "Send it as a string or with a fraction.")
-    elif item is not None:
-        kind = type(item).__name__
-        raise _refusal(f"contains a {kind}", "Declare the variable in it as JSON.")
-
-
-def _check_text(text: str) -> None:
-    fault = fault_in(text)
-    if fault is not None:
+def _check_texts(texts: Iterable[str]) -> None:
+    for fault in filter(None, map(fault_in, texts)):
         raise _refusal(f"contains {fault}", "It cannot be stored. Remove it.")
 
 
