@@ -70,7 +70,9 @@ def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
         )
         return join, reference(inner, aggregate)
 
-    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True)
+    return SortKey(
+        f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True
+    )
 
 
 def by_parameter(path: Bind, *, descending: bool, numeric: bool) -> SortKey:

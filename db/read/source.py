@@ -129,9 +129,7 @@ def _entity(table: type[SQLModel], prefix: str, kind: str, visible: Predicate = 
     return Source(table, prefix, undeleted, visible, kind)
 
 
-NAMESPACE = Source(
-    tables.Namespace, "nsp", lambda s, a: f"{a}.visible", readable_namespace, "NAMESPACE"
-)
+NAMESPACE = Source(tables.Namespace, "nsp", lambda s, a: f"{a}.visible", readable_namespace, "NAMESPACE")
 MODEL = _entity(tables.Model, "mod", "MODEL")
 MODEL_VERSION = _entity(tables.ModelVersion, "ver", "MODEL_VERSION", contained_in("model", "model_id"))
 EXPERIMENT = _entity(tables.Experiment, "exp", "EXPERIMENT")
@@ -150,6 +148,7 @@ USER = Source(tables.Actor, "usr", always, always, "USER")
 SERVICE_ACCOUNT = Source(tables.Actor, "svc", always, always, "SERVICE_ACCOUNT")
 ROLE_GRANT = Source(tables.RoleGrant, "grt", always, always)
 TOKEN = Source(tables.Token, "tok", always, always)
+OBJECT = Source(tables.Object, "obj", always, always)
 TENANT_SOURCE = Source(tables.Tenant, "ten", always, always)
 
 ENTITIES = (NAMESPACE, MODEL, MODEL_VERSION, EXPERIMENT, CHECKPOINT, DATASET, DATASET_USE)

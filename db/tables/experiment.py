@@ -11,7 +11,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from db.tables.registry import FRAMEWORKS
-from db.tables.row import EntityRow, big, document, double, entity_arguments, instant, live_unique, one_of, references
+from db.tables.row import (
+    EntityRow,
+    big,
+    document,
+    double,
+    entity_arguments,
+    instant,
+    live_unique,
+    one_of,
+    references,
+)
 
 STATUSES = ("RUNNING", "STALLED", "COMPLETED", "FAILED", "KILLED", "PREEMPTED")
 

@@ -1,0 +1,1 @@
+"""What the outside may say: the types of the API, and how requests become plans."""

@@ -1,0 +1,210 @@
+"""Pages: Relay connections over keysets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import strawberry
+from graphql import GraphQLObjectType, get_named_type
+
+from db.read import plan as plans
+from db.read.condition import Condition
+from db.read.order import Position, SortKey, decoded
+from db.read.plan import Connection as ConnectionPlan
+from db.read.plan import Link, Plan, Window
+from db.read.sql import Bind
+from graphql_schema.arguments import Value, refused
+from graphql_schema.cursor import BadCursor, keys_of, signature_of
+from graphql_schema.fields import Argument, given, read_field
+from graphql_schema.filters import conditions_of
+from graphql_schema.listing import Listing
+from graphql_schema.scalars import Cursor, SafeInt
+from graphql_schema.selection import Selected
+
+PAGE_LIMIT = 100
+NESTED_PAGE = 10
+ROOT_PAGE = 20
+
+T = TypeVar("T")
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="There are rows after this page.")
+    has_previous_page: bool = strawberry.field(description="There are rows before this page.")
+    start_cursor: Cursor | None = strawberry.field(
+        description="Of the page's first row; give it to `before`."
+    )
+    end_cursor: Cursor | None = strawberry.field(description="Of the page's last row; give it to `after`.")
+
+
+@strawberry.type(description="A row of a page, with its cursor.")
+class Edge(Generic[T]):
+    cursor: Cursor = strawberry.field(description="The row's place; give it to `after` or `before`.")
+    node: T = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of a list. Cursors are keysets: they stay valid while rows come and go.")
+class Connection(Generic[T]):
+    edges: list[Edge[T]] = strawberry.field(description="The rows, each with its cursor.")
+    nodes: list[T] = strawberry.field(description="The rows.")
+    page_info: PageInfo = strawberry.field(description="What lies around the page.")
+    total_count: SafeInt | None = strawberry.field(
+        description="How many rows the whole list has; exact up to 10 000, null beyond. Costs a count: ask when needed."
+    )
+
+
+@dataclass(frozen=True)
+class ConnectionRead:
+    """A paged list of one listing's rows."""
+
+    listing: Callable[[], Listing]
+    link: Link | None
+    contained: bool
+    page: int
+    scope: Callable[[Selected], Sequence[Condition]] | None = None
+
+    def plan(self, selected: Selected) -> Plan:
+        listing = self.listing()
+        window = self._window(selected, listing)
+        with selected.planner.repeated(window.limit, listing.cost):
+            return ConnectionPlan(window, connection_parts(selected))
+
+    def _window(self, selected: Selected, listing: Listing) -> Window:
+        limit, backwards = page_size(selected, self.page)
+        keys, signed = listing.order(given(selected, "orderBy"))
+        signature = signature_of(listing.type_name, [key.name for key in keys], signed)
+        return Window(
+            source=listing.source,
+            order=keys,
+            limit=limit,
+            link=self.link,
+            contained=self.contained,
+            where=self._conditions(selected, listing),
+            after=position(given(selected, "after"), keys, signature),
+            before=position(given(selected, "before"), keys, signature),
+            backwards=backwards,
+            signature=signature,
+        )
+
+    def _conditions(self, selected: Selected, listing: Listing) -> Sequence[Condition]:
+        conditions = list(self.scope(selected)) if self.scope else []
+        wanted = given(selected, "filter")
+        if wanted:
+            conditions.append(conditions_of(wanted, listing.leaves))
+        return conditions
+
+
+def page_size(selected: Selected, default: int) -> tuple[int, bool]:
+    """How many rows, and whether from the end.
+
+    Raises:
+        RequestErrors: `first` or `last` is outside 1–100, or both are given.
+    """
+    first, last = given(selected, "first"), given(selected, "last")
+    if first and last:
+        raise refused("give `first` or `last`, not both.", (selected.name, "last"))
+    size = first or last
+    if size is None:
+        return default, False
+    if not 1 <= size.raw <= PAGE_LIMIT:
+        bound = f"must be from 1 to {PAGE_LIMIT}; got {size.raw}. Page through with cursors for more."
+        raise refused(bound, (selected.name, *size.path))
+    return size.raw, last is not None
+
+
+def position(value: Value | None, keys: Sequence[SortKey], signature: str) -> Position | None:
+    """The decoded cursor, its values found anew in each request.
+
+    Raises:
+        RequestErrors: it is not a cursor of this list.
+    """
+    if value is None:
+        return None
+    check = _checked(value, keys, signature, value.raw)
+    binds = [_key_bind(value, keys, signature, number) for number in range(len(keys))]
+    return Position(binds, [key is None for key in check])
+
+
+def _checked(value: Value, keys: Sequence[SortKey], signature: str, cursor: str) -> list[Any]:
+    try:
+        found = keys_of(cursor, signature, len(keys))
+        return [decoded(key.cast, item) for key, item in zip(keys, found, strict=True)]
+    except (BadCursor, ValueError, TypeError) as error:
+        text = str(error) if isinstance(error, BadCursor) else "this is not a cursor of this list."
+        raise refused(text, value.path) from None
+
+
+def _key_bind(value: Value, keys: Sequence[SortKey], signature: str, number: int) -> Bind:
+    return value.bind(keys[number].cast, lambda cursor: _checked(value, keys, signature, cursor)[number])
+
+
+def connection_parts(selected: Selected) -> list[tuple[str, plans.Part]]:
+    """The selected fields of a connection type."""
+    assert isinstance(selected.type, GraphQLObjectType)
+    return [(key, _part(selected, nodes)) for key, nodes in selected.collected().items()]
+
+
+def _part(selected: Selected, nodes: Any) -> plans.Part:
+    type_ = selected.type
+    assert isinstance(type_, GraphQLObjectType)
+    name = nodes[0].name.value
+    if name == "__typename":
+        return plans.Fixed(f'"{type_.name}"')
+    if name == "totalCount":
+        return plans.TotalCount()
+    inner = get_named_type(type_.fields[name].type)
+    if name == "nodes":
+        return plans.NodeList(selected.planner.object(inner, nodes))
+    fields = selected.planner.collect(inner, nodes)
+    if name == "edges":
+        return plans.EdgeList([(key, _edge_field(selected, inner, group)) for key, group in fields.items()])
+    return plans.PageInfo([(key, _page_info_field(group[0].name.value)) for key, group in fields.items()])
+
+
+def _edge_field(selected: Selected, edge: Any, nodes: Any) -> Plan | None:
+    name = nodes[0].name.value
+    if name == "cursor":
+        return None
+    if name == "__typename":
+        return plans.literal(f'"{edge.name}"')
+    return selected.planner.object(get_named_type(edge.fields["node"].type), nodes)
+
+
+def _page_info_field(name: str) -> str:
+    return '"PageInfo"' if name == "__typename" else name
+
+
+def page_arguments(default: int) -> list[Argument]:
+    """`first`, `after`, `last`, `before`."""
+    return [
+        Argument(
+            "first", int | None, f"How many rows from the start, 1–{PAGE_LIMIT}; {default} when absent."
+        ),
+        Argument("after", Cursor | None, "Begin after the row of this cursor."),
+        Argument("last", int | None, f"How many rows from the end, 1–{PAGE_LIMIT}."),
+        Argument("before", Cursor | None, "End before the row of this cursor."),
+    ]
+
+
+def many(
+    description: str,
+    listing: Callable[[], Listing],
+    link: Link | None = None,
+    *,
+    contained: bool = False,
+    page: int = NESTED_PAGE,
+    scope: Callable[[Selected], Sequence[Condition]] | None = None,
+    arguments: Sequence[Argument] = (),
+) -> Any:
+    """A paged edge to many objects, with the listing's filter and order."""
+    kind = listing()
+    listed = [
+        *arguments,
+        Argument("filter", kind.filter_type | None, "Which rows."),
+        Argument("orderBy", list[kind.order_type] | None, "Keys of the order, the first is the strongest."),  # type: ignore[name-defined]
+        *page_arguments(page),
+    ]
+    return read_field(ConnectionRead(listing, link, contained, page, scope), description, listed)

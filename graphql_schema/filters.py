@@ -1,0 +1,207 @@
+"""Typed filters: the inputs that callers write, and the conditions that they become."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from db.read.condition import All, Any_, Compare, Condition, JsonIs, Labelled, MetricIs, Not, ParameterIs
+from graphql_schema.arguments import Value, refused
+from graphql_schema.scalars import MetricValue
+
+NESTING_LIMIT = 8
+GLOB_LIMIT = 255
+
+
+def _described(description: str) -> Any:
+    return strawberry.field(description=description, default=None)
+
+
+@strawberry.input(description="Conditions on text. All that are given must hold.")
+class StringFilter:
+    eq: str | None = _described("Equal to this.")
+    ne: str | None = _described("Different from this, or null.")
+    in_: list[str] | None = strawberry.field(name="in", description="Equal to one of these.", default=None)
+    starts_with: str | None = _described("Begins with this, case-sensitive.")
+    contains: str | None = _described("Holds this anywhere, case-sensitive.")
+    matches: str | None = _described(
+        "A glob over the whole text: `*` any run, `?` one character; at most 255 long."
+    )
+    is_null: bool | None = _described("True: has no value. False: has one.")
+
+
+@strawberry.input(description="Conditions on a number. All that are given must hold.")
+class NumberFilter:
+    eq: MetricValue | None = _described("Equal to this.")
+    ne: MetricValue | None = _described("Different from this, or null.")
+    lt: MetricValue | None = _described("Less than this.")
+    lte: MetricValue | None = _described("At most this.")
+    gt: MetricValue | None = _described("Greater than this.")
+    gte: MetricValue | None = _described("At least this.")
+    in_: list[MetricValue] | None = strawberry.field(
+        name="in", description="Equal to one of these.", default=None
+    )
+    is_null: bool | None = _described("True: has no value. False: has one.")
+
+
+@strawberry.input(description="Conditions on a moment. All that are given must hold.")
+class DateTimeFilter:
+    eq: datetime | None = _described("Exactly then.")
+    lt: datetime | None = _described("Before.")
+    lte: datetime | None = _described("Then or before.")
+    gt: datetime | None = _described("After.")
+    gte: datetime | None = _described("Then or after.")
+    is_null: bool | None = _described("True: has no value. False: has one.")
+
+
+@strawberry.input(description="Conditions on labels. All that are given must hold.")
+class LabelFilter:
+    all: list[str] | None = _described("Carries every one of these.")
+    any: list[str] | None = _described("Carries at least one of these.")
+
+
+@strawberry.enum(description="A figure kept of every series, over its finite values.")
+class MetricAggregate(enum.Enum):
+    LAST = strawberry.enum_value("last", description="The newest value; may be non-finite.")
+    MIN = strawberry.enum_value("min", description="The least finite value.")
+    MAX = strawberry.enum_value("max", description="The greatest finite value.")
+    MEAN = strawberry.enum_value("mean", description="The arithmetic mean of the finite values.")
+
+
+@strawberry.input(description="A condition on an aggregate of one of the object's series.")
+class MetricFilter:
+    key: str = strawberry.field(description="The series' key, exactly.")
+    aggregate: MetricAggregate = strawberry.field(
+        description="Which figure of the series is compared.", default=MetricAggregate.LAST
+    )
+    is_: NumberFilter = strawberry.field(name="is", description="What must hold of it.")
+
+
+@strawberry.input(description="A condition on a value inside JSON, found by its path.")
+class PathFilter:
+    path: list[str] = strawberry.field(description='Keys from the outside in, such as `["optimizer", "lr"]`.')
+    number: NumberFilter | None = _described("The value is a number, and this holds of it.")
+    text: StringFilter | None = _described(
+        "The value as text (booleans are `true`, `false`), and this holds of it."
+    )
+
+
+def enum_filter(kind: type[enum.Enum]) -> type:
+    """`{ eq, in }` over an enumeration."""
+    name = f"{kind.__name__}Filter"
+    body: dict[str, Any] = {
+        "__annotations__": {"eq": kind | None, "in_": list[kind] | None},  # type: ignore[valid-type]
+        "eq": _described("Equal to this."),
+        "in_": strawberry.field(name="in", description="Equal to one of these.", default=None),
+    }
+    made = type(name, (), body)
+    return strawberry.input(made, name=name, description=f"Conditions on {kind.__name__}.")
+
+
+def plain(value: Any) -> Any:
+    """A coerced leaf as the driver wants it: enums by their stored word."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def glob_to_regex(glob: str) -> str:
+    """The regular expression of a glob: anchored, everything but `*` and `?` taken literally."""
+    wild = {"*": ".*", "?": "."}
+    squeezed = re.sub(r"\*+", "*", glob)
+    return "^" + "".join(wild.get(c) or re.sub(r"([^\w\s])", r"\\\1", c) for c in squeezed) + "$"
+
+
+def comparisons(value: Value, cast: str) -> list[tuple[str, Any]]:
+    """The operators of a leaf filter, each with its bind."""
+    found = []
+    for operator, operand in value.fields():
+        if operator == "matches":
+            if len(operand.raw) > GLOB_LIMIT or operand.raw.count("*") > 10:
+                raise refused(f"a glob has at most {GLOB_LIMIT} characters and 10 stars.", operand.path)
+            found.append((operator, operand.bind("text", glob_to_regex)))
+            continue
+        kind = "boolean" if operator == "isNull" else f"{cast}[]" if operator == "in" else cast
+        found.append((operator, operand.bind(kind, plain)))
+    return found
+
+
+def on_column(column: str, cast: str) -> Callable[[Value], Condition]:
+    """A leaf filter over a column."""
+    return lambda value: All([Compare(column, op, bind) for op, bind in comparisons(value, cast)])
+
+
+def on_labels(value: Value) -> Condition:
+    """A label filter."""
+    return All([Labelled(op, operand.bind("text[]")) for op, operand in value.fields()])
+
+
+def on_metrics(value: Value) -> Condition:
+    """A list of metric filters."""
+    return All([_metric(item) for item in value.items()])
+
+
+def _metric(item: Value) -> Condition:
+    aggregate = plain(item.raw.get("aggregate", MetricAggregate.LAST))
+    return MetricIs(item["key"].bind("text"), aggregate, comparisons(item["is"], "float8"))
+
+
+def on_parameters(value: Value) -> Condition:
+    """A list of hyperparameter filters, answered by the parameter index."""
+    conditions: list[Condition] = []
+    for item in value.items():
+        path = item["path"].bind("text[]")
+        for column, cast in (("number", "float8"), ("text", "text")):
+            if column in item:
+                conditions.append(ParameterIs(path, column, comparisons(item[column], cast)))
+        if "number" not in item and "text" not in item:
+            conditions.append(ParameterIs(path, "number", []))
+    return All(conditions)
+
+
+def on_json(column: str) -> Callable[[Value], Condition]:
+    """A list of path filters over a JSON column; not indexed."""
+
+    def conditions(value: Value) -> Condition:
+        found: list[Condition] = []
+        for item in value.items():
+            path = item["path"].bind("text[]")
+            kinds = [kind for kind in ("number", "text") if kind in item]
+            found.extend(
+                JsonIs(
+                    column, path, k == "number", comparisons(item[k], "float8" if k == "number" else "text")
+                )
+                for k in kinds
+            )
+            if not kinds:
+                found.append(JsonIs(column, path, False, []))
+        return All(found)
+
+    return conditions
+
+
+def conditions_of(
+    value: Value, leaves: Mapping[str, Callable[[Value], Condition]], depth: int = 0
+) -> Condition:
+    """The condition of an entity's filter, `and`/`or`/`not` included.
+
+    Raises:
+        RequestErrors: it is nested more than eight levels deep.
+    """
+    if depth > NESTING_LIMIT:
+        raise refused(f"filters nest at most {NESTING_LIMIT} levels; flatten it.", value.path)
+    found: list[Condition] = []
+    for name, operand in value.fields():
+        if name in ("and", "or"):
+            inner: Sequence[Condition] = [conditions_of(item, leaves, depth + 1) for item in operand.items()]
+            found.append(All(inner) if name == "and" else Any_(inner))
+        elif name == "not":
+            found.append(Not(conditions_of(operand, leaves, depth + 1)))
+        else:
+            found.append(leaves[name](operand))
+    return All(found)

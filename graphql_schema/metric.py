@@ -1,0 +1,114 @@
+"""Metric series and their points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from db.read.condition import Compare, Condition
+from db.read.plan import Link, One, Plan
+from db.read.source import POINT, SERIES
+from db.read.sql import constant
+from graphql_schema import enums, listings
+from graphql_schema.connection import Connection, many
+from graphql_schema.fields import Argument, column, entity, given, read_field
+from graphql_schema.scalars import Base64, MetricValue, SafeInt
+from graphql_schema.selection import Selected
+
+
+def points_of_series(statement: Any, parent: str, child: str) -> str:
+    """The points of a series: same owner, key and leg."""
+    return (
+        f"{child}.owner_id = {parent}.owner_id AND {child}.key = {parent}.key AND {child}.leg = {parent}.leg"
+    )
+
+
+@entity(POINT)
+class MetricPoint:
+    """One value of a series."""
+
+    position: SafeInt = column("Counts the points of the series from 0, in order of arrival.")
+    step: SafeInt | None = column("The training step, when one was given.")
+    wall_time: datetime | None = column("When it was measured, when that was given.")
+    value: MetricValue | None = column("The value in a series of floats; all 64 bits are kept.", "number")
+    string: str | None = column("The value in a series of strings.")
+    bytes: Base64 | None = column("The value in a series of bytes.", "binary")
+
+
+@entity(SERIES)
+class MetricSeries:
+    """A named series of values on an object, with figures that are kept up to date as points arrive.
+
+    Figures run over finite values; first and last may be non-finite. In series of strings or bytes they are null.
+    """
+
+    key: str = column("Its name on the object, such as `train/loss`.")
+    kind: enums.MetricKind = column("What its values are.")  # type: ignore[valid-type]
+    count: SafeInt = column("How many points it has.")
+    non_finite_count: SafeInt = column("How many of them are NaN or infinite.")
+    first_step: SafeInt | None = column("The least step of its points.")
+    last_step: SafeInt | None = column("The greatest step of its points.")
+    first_at: datetime | None = column("The earliest wall time of its points.")
+    last_at: datetime | None = column("The latest wall time of its points.")
+    first: MetricValue | None = column(
+        "The value with the least step; without steps, the one that came first."
+    )
+    last: MetricValue | None = column(
+        "The value with the greatest step; of equals, and without steps, the newest."
+    )
+    min: MetricValue | None = column("The least finite value.")
+    min_step: SafeInt | None = column("The step of the least finite value.")
+    max: MetricValue | None = column("The greatest finite value.")
+    max_step: SafeInt | None = column("The step of the greatest finite value.")
+    mean: MetricValue | None = column("The arithmetic mean of the finite values.")
+    points: Connection[MetricPoint] = many(
+        "Every point, exactly, in order of arrival.",
+        lambda: listings.POINTS,
+        points_of_series,
+        contained=True,
+    )
+
+
+def current_leg() -> Condition:
+    """The summaries that lists and filters see."""
+    return Compare("leg", "eq", constant(0, "integer"))
+
+
+def series_scope(selected: Selected) -> Sequence[Condition]:
+    """Conditions of `metrics(keys:, keyPrefix:)`."""
+    conditions: list[Condition] = [current_leg()]
+    if keys := given(selected, "keys"):
+        conditions.append(Compare("key", "in", keys.bind("text[]")))
+    if prefix := given(selected, "keyPrefix"):
+        conditions.append(Compare("key", "startsWith", prefix.bind("text")))
+    return conditions
+
+
+@dataclass(frozen=True)
+class MetricRead:
+    """`metric(key:)`: one series of the object."""
+
+    def plan(self, selected: Selected) -> Plan:
+        key = selected.arguments["key"].bind("text")
+
+        def link(statement: Any, parent: str, child: str) -> str:
+            return (
+                f"{child}.owner_id = {parent}.id AND {child}.key = {statement.bind(key)} AND {child}.leg = 0"
+            )
+
+        typed: Link = link
+        with selected.planner.repeated(1, 0.1):
+            return One(SERIES, typed, selected.object(), contained=True)
+
+
+def metric_read() -> Any:
+    """The field `metric(key:)`."""
+    return read_field(
+        MetricRead(),
+        "One of its metric series; null when there is none.",
+        [Argument("key", str, "Exactly.", ...)],
+    )

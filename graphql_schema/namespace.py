@@ -1,0 +1,73 @@
+"""Namespaces."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from db.read.plan import Window
+from db.read.order import by_id
+from db.read.source import NAMESPACE, ROLE_GRANT
+from graphql_schema import listings
+from graphql_schema.connection import Connection, many
+from graphql_schema.fields import by_column, children_by, column, entity, listed, one
+from graphql_schema.node import AuditEventType, Entity, EventType
+from graphql_schema.viewer import RoleGrant
+
+ModelType = Annotated["Model", strawberry.lazy("graphql_schema.model")]
+ExperimentType = Annotated["Experiment", strawberry.lazy("graphql_schema.experiment")]
+DatasetType = Annotated["Dataset", strawberry.lazy("graphql_schema.dataset")]
+NamespaceType = Annotated["Namespace", strawberry.lazy("graphql_schema.namespace")]
+
+
+@entity(NAMESPACE)
+class Namespace(Entity):
+    """A path such as `vision/cifar`: groups models and experiments of a team. Roles on it hold for all below it."""
+
+    path: str = column("Its whole path.")
+    name: str = column("The last part of its path.")
+    description: str | None = column("What it is for.")
+    parent: NamespaceType | None = one("The namespace above it; null at a root.", by_column("parent_id"))
+    children: Connection[NamespaceType] = many(
+        "The namespaces directly below it, by path.",
+        lambda: listings.NAMESPACES,
+        children_by("parent_id"),
+        contained=True,
+    )
+    models: Connection[ModelType] = many(
+        "The models in it, newest first.",
+        lambda: listings.MODELS,
+        children_by("namespace_id"),
+        contained=True,
+    )
+    experiments: Connection[ExperimentType] = many(
+        "The experiments in it, newest first.",
+        lambda: listings.EXPERIMENTS,
+        children_by("namespace_id"),
+        contained=True,
+    )
+    datasets: Connection[DatasetType] = many(
+        "The datasets in it, newest first.",
+        lambda: listings.DATASETS,
+        children_by("namespace_id"),
+        contained=True,
+    )
+    members: list[RoleGrant] = listed(
+        "Roles granted on it; those on namespaces above it hold too and are listed there.",
+        lambda selected: Window(
+            ROLE_GRANT, [by_id(descending=False)], 1000, children_by("namespace_id"), True
+        ),
+        expected=10,
+    )
+    events: Connection[EventType] = many(
+        "Events of all objects in it, latest first.",
+        lambda: listings.EVENTS,
+        children_by("namespace_id"),
+    )
+    audit_events: Connection[AuditEventType] = many(
+        "What ModelBox recorded of it and of all objects in it, latest first.",
+        lambda: listings.AUDIT_EVENTS,
+        children_by("namespace_id"),
+        contained=True,
+    )

@@ -1,0 +1,91 @@
+"""What every object has: an id, and for entities a place, a history, and everything that can hang on them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.read.column import reference
+from db.read.sql import Expression, Pieces, Statement
+from graphql_schema import listings
+from graphql_schema.connection import Connection, many
+from graphql_schema.fields import Argument, by_column, children_by, column, computed, given, one
+from graphql_schema.metric import MetricSeries, metric_read, series_scope
+from graphql_schema.scalars import JSON, SafeInt
+from graphql_schema.selection import Selected
+
+NamespaceType = Annotated["Namespace", strawberry.lazy("graphql_schema.namespace")]
+ArtifactType = Annotated["Artifact", strawberry.lazy("graphql_schema.artifact")]
+EventType = Annotated["Event", strawberry.lazy("graphql_schema.event")]
+AuditEventType = Annotated["AuditEvent", strawberry.lazy("graphql_schema.audit")]
+ActorType = Annotated["Actor", strawberry.lazy("graphql_schema.viewer")]
+DatasetUseType = Annotated["DatasetUse", strawberry.lazy("graphql_schema.dataset")]
+
+
+def metadata_pieces(statement: Statement, alias: str, selected: Selected) -> Pieces:
+    """The whole metadata, or only the keys asked for."""
+    value = reference(alias, "metadata")
+    keys = given(selected, "keys")
+    if keys is None:
+        return [Expression(f"{value}::text")]
+    wanted = statement.bind(keys.bind("text[]"))
+    return [
+        Expression(
+            "coalesce((SELECT jsonb_object_agg(m.key, m.value)::text"
+            f" FROM jsonb_each({value}) m WHERE m.key = ANY({wanted})),'{{}}')"
+        )
+    ]
+
+
+@strawberry.interface(description="Anything with an id. Ids say their type in a prefix and sort by creation.")
+class Node:
+    id: strawberry.ID = column("Opaque, unique over all types, and never reused.")
+
+
+@strawberry.interface(
+    description="A stored object: it has a place, a history, and can carry metrics, files and events."
+)
+class Entity(Node):
+    namespace: NamespaceType = one("Where it lives.", by_column("namespace_id"), contained=True)
+    created_at: datetime = column("When it was created.")
+    created_by: ActorType = one("Who created it.", by_column("created_by"), contained=True)
+    updated_at: datetime = column("When it was last changed. Metrics, events and heartbeats do not count.")
+    revision: SafeInt = column(
+        "Counts its changes from 1; give it to `ifRevision` to change only what you saw."
+    )
+    labels: list[str] = column("Free words, sorted.")
+    metadata: JSON = computed(
+        "What callers keep with it: JSON values of any depth, keys may hold `/`.",
+        metadata_pieces,
+        Argument("keys", list[str] | None, "Only these keys of the first level; all when absent."),
+    )
+    metrics: Connection[MetricSeries] = many(
+        "Its metric series, by key.",
+        lambda: listings.SERIES,
+        children_by("owner_id"),
+        contained=True,
+        page=50,
+        scope=series_scope,
+        arguments=[
+            Argument("keys", list[str] | None, "Only these keys."),
+            Argument("keyPrefix", str | None, "Only keys that begin with this."),
+        ],
+    )
+    metric: MetricSeries | None = metric_read()
+    artifacts: Connection[ArtifactType] = many(
+        "Its artifacts, by name.", lambda: listings.ARTIFACTS, children_by("object_id"), contained=True
+    )
+    events: Connection[EventType] = many(
+        "What outside systems reported of it, latest first.",
+        lambda: listings.EVENTS,
+        children_by("object_id"),
+        contained=True,
+    )
+    audit_events: Connection[AuditEventType] = many(
+        "What ModelBox recorded of it, latest first.",
+        lambda: listings.AUDIT_EVENTS,
+        children_by("object_id"),
+        contained=True,
+    )
