@@ -67,3 +67,9 @@ class CursorExpired(DomainError):
     """The cursor is past retention or of an earlier epoch. Query again and use its `feedCursor`."""
 
     code = "CURSOR_EXPIRED"
+
+
+class Unavailable(DomainError):
+    """The database does not answer. Try again in a moment."""
+
+    code = "SERVICE_UNAVAILABLE"
