@@ -1,0 +1,93 @@
+"""What the transports share: where to run operations, for whom, within which limits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from starlette.types import Scope
+
+if TYPE_CHECKING:
+    from db.access import Caller
+    from db.engine import Database
+    from graphql_schema.documents import Documents
+
+MEBIBYTE: Final = 1_048_576
+
+
+@dataclass(frozen=True)
+class TransportLimits:
+    """What a request and a socket may ask of the server; sizes in bytes, times in seconds.
+
+    `body_bytes` is counted after decompression. The process that serves should refuse frames over
+    `frame_bytes` itself (uvicorn's `ws_max_size`), so that they are never kept in memory.
+    """
+
+    body_bytes: int = 8 * MEBIBYTE
+    execution_seconds: float = 10.0
+    first_frame_bytes: int = 65_536
+    frame_bytes: int = 8 * MEBIBYTE
+    init_seconds: float = 5.0
+    operations: int = 50
+    messages_per_second: int = 100
+    ping_seconds: float = 20.0
+    stall_seconds: float = 20.0
+    socket_seconds: float = 86_400.0
+    recheck_seconds: float = 1.0
+    """How often the token behind an open socket is looked at again."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One operation that was answered or refused; telemetry counts and logs it.
+
+    `code` is the `extensions.code` of a refusal and None when a result was sent. `kind` and `name`
+    are None when the document was refused before it could be understood.
+    """
+
+    transport: Literal["http", "websocket"]
+    request_id: str
+    kind: str | None
+    name: str | None
+    code: str | None
+    seconds: float
+
+
+def unobserved(_finished: Finished) -> None:
+    """The observer of those who do not count."""
+
+
+def uncounted(_change: int) -> None:
+    """The same for sockets."""
+
+
+@dataclass
+class Gateway:
+    """All that `graphql_http` and `graphql_ws` need to serve; made once by `create_app`.
+
+    `authenticate` gets the bearer token, or None when there was none, and raises `RequestError`
+    with the code `UNAUTHENTICATED` when that is not enough. `still_valid` says whether the token
+    behind a caller is neither expired nor revoked; sockets ask it about once a second. `observe`
+    is called once for each operation, `count_sockets` with 1 and -1 as sockets open and close.
+    """
+
+    database: Database
+    documents: Documents
+    authenticate: Callable[[str | None], Awaitable[Caller]]
+    still_valid: Callable[[Caller], Awaitable[bool]]
+    limits: TransportLimits = field(default_factory=TransportLimits)
+    observe: Callable[[Finished], None] = unobserved
+    count_sockets: Callable[[int], None] = uncounted
+
+
+def request_id(scope: Scope) -> str:
+    """The id that telemetry gave the request (`scope["state"]["request_id"]`), or a new one."""
+    given = scope.get("state", {}).get("request_id")
+    return given if isinstance(given, str) else new_request_id()
+
+
+def new_request_id() -> str:
+    """An id for one operation, to be found again in logs, errors and audit rows."""
+    return uuid.uuid4().hex
