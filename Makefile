@@ -1,5 +1,7 @@
-# ModelBox, the commands. `make serve` and `make test` install what they need; PYTHON chooses the interpreter.
-PYTHON ?= python3
+# ModelBox, the commands. `make serve` and `make test` install what they need, once, into .venv.
+# The first Python that is new enough; `make PYTHON=python3.12 serve` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -52,7 +54,9 @@ clean: ## Remove what was built; the data in .modelbox stays.
 
 # One stamp a lock file: installed once, and again when the lock or the project file changes.
 $(VENV)/.%: requirements/%.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ModelBox needs Python 3.11 or newer: make PYTHON=python3.11")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing $< into $(VENV)"
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ModelBox needs Python 3.11 or newer; name it: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Installing $< into $(VENV) (once; a minute or so)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "This Python lacks venv; Debian has it in the package python3-venv." >&2; exit 1; }
 	@$(PIP) install --require-hashes -r $< && $(PIP) install --no-deps --no-build-isolation -e . && touch $@
