@@ -1,0 +1,39 @@
+"""What tests share: a PostgreSQL, and for each test a database that it may commit to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from db import migrate
+from db.engine import Database
+from tests import postgres as embedded
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Postgres]:
+    with embedded.running(tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres
+
+
+@pytest.fixture
+async def empty_dsn(postgres: embedded.Postgres) -> AsyncIterator[str]:
+    """An empty database."""
+    async with postgres.new_database(embedded.EMPTY) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def dsn(postgres: embedded.Postgres) -> AsyncIterator[str]:
+    """A migrated database, as its owner."""
+    async with postgres.new_database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """Connections to `dsn`, as the server has them."""
+    database = await Database.connect(dsn, role=await migrate.server_role(dsn))
+    yield database
+    await database.close()
