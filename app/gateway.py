@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
-if TYPE_CHECKING:
-    from db.access import Caller
-    from db.engine import Database
-    from graphql_schema.documents import Documents
+from db.access import Caller
+from db.engine import Database
+from graphql_schema.documents import Documents
+from graphql_schema.errors import RequestError
+from graphql_schema.operation import Operation
 
 MEBIBYTE: Final = 1_048_576
 
@@ -60,7 +63,7 @@ def unobserved(_finished: Finished) -> None:
 
 
 def uncounted(_change: int) -> None:
-    """The same for sockets."""
+    """The same for sockets and subscriptions."""
 
 
 @dataclass
@@ -70,7 +73,8 @@ class Gateway:
     `authenticate` gets the bearer token, or None when there was none, and raises `RequestError`
     with the code `UNAUTHENTICATED` when that is not enough. `still_valid` says whether the token
     behind a caller is neither expired nor revoked; sockets ask it about once a second. `observe`
-    is called once for each operation, `count_sockets` with 1 and -1 as sockets open and close.
+    is called once for each operation, `count_sockets` with 1 and -1 as sockets open and close, and
+    `count_subscriptions` likewise.
     """
 
     database: Database
@@ -80,6 +84,21 @@ class Gateway:
     limits: TransportLimits = field(default_factory=TransportLimits)
     observe: Callable[[Finished], None] = unobserved
     count_sockets: Callable[[int], None] = uncounted
+    count_subscriptions: Callable[[int], None] = uncounted
+
+    def report(
+        self,
+        transport: Literal["http", "websocket"],
+        request_id: str,
+        operation: Operation | None,
+        *,
+        code: str | None,
+        started: float,
+    ) -> None:
+        """Tell the observer of an operation that is over; `started` is of `time.perf_counter`."""
+        kind = operation.kind if operation else None
+        name = operation.name if operation else None
+        self.observe(Finished(transport, request_id, kind, name, code, time.perf_counter() - started))
 
 
 def request_id(scope: Scope) -> str:
@@ -91,3 +110,24 @@ def request_id(scope: Scope) -> str:
 def new_request_id() -> str:
     """An id for one operation, to be found again in logs, errors and audit rows."""
     return uuid.uuid4().hex
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """The token in `Authorization: Bearer …`; None without that header.
+
+    Raises:
+        RequestError: `UNAUTHENTICATED`, the header says something else.
+    """
+    given = headers.getlist("authorization")
+    if len(given) > 1:
+        raise RequestError("UNAUTHENTICATED", "`Authorization` is given several times. Send it once.")
+    return token_in(given[0]) if given else None
+
+
+def token_in(authorization: str) -> str:
+    """The token in the value of that header, or of its like in `connection_init`."""
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or not token.isascii():
+        raise RequestError("UNAUTHENTICATED", "`Authorization` must be `Bearer` and a token.")
+    return token

@@ -1,0 +1,137 @@
+"""A GraphQL request as both transports carry it: decoded JSON, then its parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from graphql_schema.errors import RequestError
+
+PARAMETERS: Final = ("query", "variables", "operationName", "extensions")
+
+_NAMES: Final = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """What to run. `extensions` may be sent and hold nothing that the server looks at."""
+
+    query: str
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+
+
+def decode(text: bytes | str, what: str) -> Any:
+    """The value of a JSON text; `what` names it in the refusal.
+
+    Strings may come out with lone surrogates, for whoever reads them to name the place.
+
+    Raises:
+        RequestError: `BAD_REQUEST`.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError:
+        raise bad_request(f"{what} nests too deeply.") from None
+    except UnicodeError:
+        raise bad_request(f"{what} is not UTF-8.") from None
+    except msgspec.DecodeError as error:
+        return _decode_surrogates(text, what, error)
+
+
+def _decode_surrogates(text: bytes | str, what: str, error: msgspec.DecodeError) -> Any:
+    r"""JSON's grammar allows the escape `\ud800` alone, and only the slower decoder does, too."""
+    escape = b"\\u" if isinstance(text, bytes) else "\\u"
+    if escape in text:  # type: ignore[operator]
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            pass
+    reason = str(error).removeprefix("JSON is malformed: ").rstrip(".")
+    raise bad_request(f"{what} is not JSON: {reason}.") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def refuse_repeated(body: bytes) -> None:
+    """Refuse a JSON object that names a parameter twice: programs differ about which one counts.
+
+    Raises:
+        RequestError: `BAD_REQUEST`, with the parameter's name.
+    """
+    if all(body.count(b'"%s"' % name.encode()) < 2 for name in PARAMETERS):
+        return
+    try:
+        pairs = json.loads(body, object_pairs_hook=list)
+    except RecursionError:
+        raise bad_request("The body nests too deeply.") from None
+    refuse_repeated_names([name for name, _ in pairs])
+
+
+def refuse_repeated_names(names: list[str]) -> None:
+    """The same for a list of names, as in a URL."""
+    for name in PARAMETERS:
+        if names.count(name) > 1:
+            raise bad_request(f"`{name}` is given {names.count(name)} times. Send it once.")
+
+
+def read(value: object) -> GraphQLRequest:
+    """The parameters in a decoded JSON value.
+
+    Raises:
+        RequestError: `BAD_REQUEST`, with the parameter's name and what it should be.
+    """
+    if isinstance(value, list):
+        raise bad_request("Batches of operations are not served. Send each operation as its own request.")
+    if not isinstance(value, dict):
+        raise bad_request(f"A request is a JSON object with the key `query`, not {_kind(value)}.")
+    _expect_object(value, "extensions")
+    return GraphQLRequest(
+        query=_query(value),
+        variables=_expect_object(value, "variables"),
+        operation_name=_operation_name(value),
+    )
+
+
+def bad_request(message: str) -> RequestError:
+    """A request that is no GraphQL request."""
+    return RequestError("BAD_REQUEST", message)
+
+
+def _query(value: Mapping[str, Any]) -> str:
+    query = value.get("query")
+    if isinstance(query, str):
+        return query
+    if query is None:
+        raise bad_request("`query` is missing. Send the GraphQL document in it, as a string.")
+    raise bad_request(f"`query` must be a string, not {_kind(query)}.")
+
+
+def _operation_name(value: Mapping[str, Any]) -> str | None:
+    name = value.get("operationName")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise bad_request(f"`operationName` must be a string, not {_kind(name)}.")
+    if not name.isascii() or len(name) > 1_000:
+        raise bad_request("`operationName` must be a GraphQL name of at most 1000 characters.")
+    return name
+
+
+def _expect_object(value: Mapping[str, Any], parameter: str) -> Mapping[str, Any] | None:
+    given = value.get(parameter)
+    if given is None or isinstance(given, dict):
+        return given
+    raise bad_request(f"`{parameter}` must be a JSON object, not {_kind(given)}.")
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return _NAMES.get(type(value), "an object")

@@ -1,0 +1,248 @@
+"""GraphQL over WebSocket: the subprotocol graphql-transport-ws, for operations of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+import structlog
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Message as Event
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app import ws_messages
+from app.gateway import Gateway, bearer_token, request_id, token_in
+from app.token_watch import TokenWatch
+from app.ws_messages import Close, Complete, ConnectionInit, Ping, Subscribe
+from app.ws_operation import SocketOperation
+from db.access import Caller
+from db.errors import Unavailable
+from graphql_schema.errors import RequestError
+
+logger: Final = structlog.get_logger(__name__)
+
+CLOSE_SECONDS: Final = 10.0
+"""How long a peer that does not read is given to receive the reason for the end."""
+
+
+def graphql_socket_routes(gateway: Gateway) -> list[BaseRoute]:
+    """The route of GraphQL over WebSocket."""
+    return [WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway), name="graphql-socket")]
+
+
+class GraphQLOverWebSocket:
+    """The application behind the route."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._tokens = TokenWatch(gateway.still_valid, every=gateway.limits.recheck_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket until its end."""
+        websocket = WebSocket(scope, receive, send)
+        if ws_messages.SUBPROTOCOL not in scope["subprotocols"]:
+            await websocket.accept()
+            reason = f"Only the subprotocol {ws_messages.SUBPROTOCOL} is spoken here."
+            await websocket.close(ws_messages.WRONG_SUBPROTOCOL, reason)
+            return
+        self._gateway.count_sockets(1)
+        try:
+            await websocket.accept(ws_messages.SUBPROTOCOL)
+            await Socket(self._gateway, self._tokens, websocket).serve()
+        finally:
+            self._gateway.count_sockets(-1)
+
+
+class Socket:
+    """One connection: a loop that reads, and a task for each operation.
+
+    Whoever finds a reason to end the connection raises `Close`; the task group ends all others.
+    """
+
+    def __init__(self, gateway: Gateway, tokens: TokenWatch, websocket: WebSocket) -> None:
+        self._gateway = gateway
+        self._limits = gateway.limits
+        self._tokens = tokens
+        self._websocket = websocket
+        self._tasks = asyncio.TaskGroup()
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+        self._caller: Caller | None = None
+        self._pace = Pace(self._limits.messages_per_second)
+        self._opened = _now()
+        self._wakes = self._opened + self._limits.init_seconds
+        self._is_alive = True
+
+    async def serve(self) -> None:
+        """Until the client leaves, breaks the protocol, or may stay no longer."""
+        close: Close | None = None
+        try:
+            async with self._tasks:
+                await self._read()
+        except* WebSocketDisconnect:
+            pass
+        except* Close as group:
+            close = _first(group)
+        except* Exception:
+            logger.exception("socket failed", request_id=request_id(self._websocket.scope))
+            close = Close(ws_messages.INTERNAL_ERROR, "The server failed; its log says why.")
+        if close is not None:
+            await self._end(close)
+
+    async def send(self, text: str) -> None:
+        """Send one message, after those that others are sending.
+
+        Raises:
+            Close: 1013, the peer has not read for too long.
+        """
+        async with self._sending:
+            try:
+                async with asyncio.timeout(self._limits.stall_seconds):
+                    await self._websocket.send_text(text)
+            except TimeoutError:
+                raise Close(ws_messages.TRY_AGAIN_LATER, "The peer does not read.") from None
+
+    def forget(self, operation_id: str) -> None:
+        """The id of an operation that ends is free again."""
+        if self._operations.get(operation_id) is asyncio.current_task():
+            del self._operations[operation_id]
+
+    async def _read(self) -> None:
+        while True:
+            text = self._text(await self._receive())
+            await self._pace.wait()
+            match ws_messages.read(text):
+                case ConnectionInit(payload):
+                    await self._initialise(payload)
+                case Ping(payload):
+                    await self.send(ws_messages.pong(payload))
+                case Subscribe() as message:
+                    await self._begin(message)
+                case Complete(operation_id):
+                    self._stop(operation_id)
+
+    async def _receive(self) -> Event:
+        while True:
+            if _now() >= self._wakes:
+                await self._wake()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._wakes):
+                    event = await self._websocket.receive()
+                    self._is_alive = True
+                    return event
+
+    async def _wake(self) -> None:
+        """What is due when the clock says so: an end, or a ping."""
+        if self._caller is None:
+            raise Close(ws_messages.INIT_TIMEOUT, "Connection initialisation timeout")
+        ends = self._opened + self._limits.socket_seconds
+        if _now() >= ends:
+            raise Close(ws_messages.GOING_AWAY, "The socket is too old. Connect and sign in again.")
+        if not self._is_alive:
+            raise Close(ws_messages.GOING_AWAY, "No message came since the last ping.")
+        self._is_alive = False
+        await self.send(ws_messages.ping())
+        self._wakes = min(_now() + self._limits.ping_seconds, ends)
+
+    def _text(self, event: Event) -> str:
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1005))
+        text = event.get("text")
+        if not isinstance(text, str):
+            raise Close(ws_messages.MALFORMED, "Binary frames are not read. Send JSON in text frames.")
+        limit = self._limits.frame_bytes if self._caller else self._limits.first_frame_bytes
+        if len(text) > limit or (len(text) * 4 > limit and len(text.encode(errors="replace")) > limit):
+            raise Close(ws_messages.MALFORMED, f"The frame is larger than {limit} bytes.")
+        return text
+
+    async def _initialise(self, payload: Any) -> None:
+        if self._caller is not None:
+            raise Close(ws_messages.SECOND_INIT, "Too many initialisation requests")
+        try:
+            token = _token(payload) or bearer_token(self._websocket.headers)
+            async with asyncio.timeout_at(self._wakes):
+                caller = await self._gateway.authenticate(token)
+        except RequestError as error:
+            raise Close(ws_messages.FORBIDDEN, error.message) from None
+        except Unavailable as error:
+            raise Close(ws_messages.BAD_GATEWAY, error.message) from None
+        except TimeoutError:
+            raise Close(ws_messages.INIT_TIMEOUT, "Connection initialisation timeout") from None
+        self._caller = caller
+        self._wakes = min(_now() + self._limits.ping_seconds, self._opened + self._limits.socket_seconds)
+        self._tasks.create_task(self._end_with(caller))
+        await self.send(ws_messages.ack())
+
+    async def _end_with(self, caller: Caller) -> None:
+        await self._tokens.until_invalid(caller)
+        raise Close(ws_messages.FORBIDDEN, "The token is no longer valid.")
+
+    async def _begin(self, message: Subscribe) -> None:
+        if self._caller is None:
+            raise Close(ws_messages.UNAUTHORIZED, "Unauthorized")
+        if message.id in self._operations:
+            raise Close(ws_messages.ID_IN_USE, f"Subscriber for {message.id} already exists")
+        if len(self._operations) >= self._limits.operations:
+            await self.send(ws_messages.refused(message.id, [_too_many(self._limits.operations)]))
+            return
+        operation = SocketOperation(self._gateway, self, message, self._caller)
+        self._operations[message.id] = self._tasks.create_task(operation.run())
+
+    def _stop(self, operation_id: str) -> None:
+        """Stop an operation; one that has just ended by itself is no fault of the client's."""
+        task = self._operations.pop(operation_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def _end(self, close: Close) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(close.code, close.reason)
+
+
+class Pace:
+    """Lets a second's worth of messages pass at once, and holds up those beyond.
+
+    While a message waits nothing more is read, so that the flood stays in the sender's buffers.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1 / per_second
+        self._due = 0.0
+
+    async def wait(self) -> None:
+        """Until this message may be looked at."""
+        now = _now()
+        self._due = max(self._due, now - 1.0) + self._interval
+        if self._due > now:
+            await asyncio.sleep(self._due - now)
+
+
+def _token(payload: Any) -> str | None:
+    """The token in the payload of `connection_init`."""
+    for name, value in (payload or {}).items():
+        if name.lower() == "authorization":
+            return token_in(value) if isinstance(value, str) else token_in("")
+        if name == "token":
+            return token_in(f"Bearer {value}")
+    return None
+
+
+def _too_many(maximum: int) -> RequestError:
+    return RequestError(
+        "LIMIT_EXCEEDED",
+        f"More operations than the limit `operations` of {maximum} are running on this socket."
+        " Complete some, or open another socket.",
+        extensions={"limit": "operations", "maximum": maximum},
+    )
+
+
+def _first(group: BaseExceptionGroup[Close]) -> Close:
+    first = group.exceptions[0]
+    return first if isinstance(first, Close) else _first(first)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,84 @@
+"""How both transports run an operation: within its time, and with our own faults masked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from app.gateway import Gateway
+from app.graphql_request import GraphQLRequest
+from db.access import Caller
+from db.errors import Unavailable
+from graphql_schema import executor
+from graphql_schema.errors import RequestError, RequestErrors
+from graphql_schema.operation import Operation
+
+logger: Final = structlog.get_logger(__name__)
+
+RETRY_AFTER: Final = 2
+"""Seconds after which to try again, when nobody knows better."""
+
+
+async def answer(
+    gateway: Gateway, operation: Operation, request: GraphQLRequest, caller: Caller, request_id: str
+) -> bytes:
+    """The complete result of a query or mutation.
+
+    Raises:
+        RequestError: `LIMIT_EXCEEDED` when it takes too long; what was not committed is undone.
+    """
+    context = executor.Context(database=gateway.database, caller=caller, request_id=request_id)
+    seconds = gateway.limits.execution_seconds
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await executor.execute(operation, request.variables, context)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise RequestError(
+            "LIMIT_EXCEEDED",
+            f"The operation took longer than the limit `seconds` of {seconds:g}."
+            " Ask for less at once: smaller pages, fewer levels.",
+            extensions={"limit": "seconds", "maximum": seconds, "requestId": request_id},
+        ) from None
+
+
+def refusals(error: Exception, request_id: str) -> Sequence[RequestError]:
+    """What the caller is told about an exception; ours are logged here and shown as an id only."""
+    if isinstance(error, RequestErrors):
+        return error.errors
+    if isinstance(error, RequestError):
+        return [error]
+    if isinstance(error, Unavailable):
+        return [_away(request_id)]
+    logger.error("operation failed", request_id=request_id, exc_info=error)
+    return [
+        RequestError(
+            "INTERNAL_SERVER_ERROR",
+            "The server failed to answer. Its log says why, under the id in `requestId`.",
+            extensions={"requestId": request_id},
+        )
+    ]
+
+
+def dump_errors(errors: Sequence[RequestError]) -> bytes:
+    """The errors as a JSON list."""
+    entries: list[dict[str, Any]] = [error.formatted() for error in errors]
+    try:
+        return orjson.dumps(entries)
+    except orjson.JSONEncodeError:
+        # A message may quote half a surrogate pair, which only this encoder can escape.
+        return json.dumps(entries).encode()
+
+
+def _away(request_id: str) -> RequestError:
+    return RequestError(
+        "SERVICE_UNAVAILABLE",
+        "The database does not answer at the moment. Nothing was changed unless you were told so; try again.",
+        extensions={"requestId": request_id, "retryAfter": RETRY_AFTER},
+    )

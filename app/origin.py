@@ -1,0 +1,147 @@
+"""Who may talk to the server from a browser: the names in `Host` and the pages in `Origin`.
+
+Without this, any web page that a person visits is admin of the server on their laptop: directly,
+since a socket knows no same-origin policy and a form needs no permission, or by a name of its own
+that it lets point to 127.0.0.1. Both checks stand before every route and every transport.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+LOOPBACK: Final = ("localhost", "*.localhost")
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def origin_middleware(*, hosts: Collection[str], cors_origins: Collection[str]) -> list[Middleware]:
+    """The checks, to stand outermost, and the CORS answers for the pages that may call.
+
+    `hosts` are names besides the loopback ones; `*.example.com` stands for all names below. Plain
+    IP addresses are always right: a name is what an attacker can point at somebody else's machine.
+
+    Raises ValueError for a CORS origin that is not `scheme://host[:port]`.
+    """
+    origins = [canonical_origin(origin) for origin in cors_origins]
+    return [
+        Middleware(OriginGuard, hosts=hosts, cors_origins=origins),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        ),
+    ]
+
+
+def canonical_origin(text: str) -> str:
+    """An origin as browsers write it: lower case, no path, no default port."""
+    parts = urlsplit(text.strip().rstrip("/"))
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise ValueError(f"{text!r} is no origin; write it like https://ui.example.com")
+    return f"{parts.scheme}://{_with_port(parts.hostname, parts.port, parts.scheme)}"
+
+
+class OriginGuard:
+    """Refuses what comes to a name that is not ours, or from a page that is neither ours nor listed."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], cors_origins: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower().rstrip(".") for host in (*LOOPBACK, *hosts))
+        self._origins = frozenset(cors_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 403."""
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] != "lifespan" else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose(code=4403, reason=refusal[:120])(scope, receive, send)
+        else:
+            await _forbidden(refusal)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> str | None:
+        hosts = headers.getlist("host")
+        name = _host_name(hosts[0]) if len(hosts) == 1 else None
+        if name is None:
+            return "The request needs one valid Host header."
+        if not self._is_ours(name):
+            return (
+                "The name in the Host header is not one of this server's."
+                " Add it to MODELBOX_ALLOWED_HOSTS if it should be."
+            )
+        if not self._may_call(headers, hosts[0]):
+            return (
+                "A page of this origin may not call this server. Add the origin to MODELBOX_CORS_ORIGINS if it should."
+            )
+        return None
+
+    def _is_ours(self, name: str) -> bool:
+        if _is_address(name) or name in self._hosts or "*" in self._hosts:
+            return True
+        return any(f"*{name[dot:]}" in self._hosts for dot, sign in enumerate(name) if sign == ".")
+
+    def _may_call(self, headers: Headers, host: str) -> bool:
+        origins = headers.getlist("origin")
+        if origins:
+            return len(origins) == 1 and (origins[0] in self._origins or _is_same(origins[0], host))
+        # An image or a script of a foreign page sends no Origin, but says where it comes from.
+        is_foreign = headers.get("sec-fetch-site") == "cross-site"
+        return not is_foreign or headers.get("sec-fetch-mode") == "navigate"
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether a page of that origin was loaded from the host that it calls.
+
+    The scheme is the page's: a proxy that ends TLS does not tell.
+    """
+    try:
+        parts = urlsplit(origin)
+        if parts.scheme not in DEFAULT_PORTS:
+            return False
+        page = _with_port(parts.hostname or "", parts.port, parts.scheme)
+        called = urlsplit(f"//{host}")
+        return page == _with_port(called.hostname or "", called.port, parts.scheme)
+    except ValueError:
+        return False
+
+
+def _with_port(name: str, port: int | None, scheme: str) -> str:
+    bracketed = f"[{name}]" if ":" in name else name
+    return bracketed if port in (None, DEFAULT_PORTS.get(scheme)) else f"{bracketed}:{port}"
+
+
+def _host_name(host: str) -> str | None:
+    """The name in a Host header, without its port; None when it is malformed."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or parts.netloc != host or "@" in host:
+        return None
+    return parts.hostname.rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _forbidden(message: str) -> Response:
+    error = {"message": message, "extensions": {"code": "FORBIDDEN"}}
+    return Response(orjson.dumps({"errors": [error]}), status_code=403, media_type="application/json")
