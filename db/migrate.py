@@ -7,7 +7,7 @@ nothing to do.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -57,6 +57,10 @@ class ServerTooOld(MigrationRefused):
     """This PostgreSQL lacks what the schema needs."""
 
 
+class OwnerNeeded(MigrationRefused):
+    """The user of the connection may not do this to the database."""
+
+
 def known_revisions() -> list[str]:
     """The revisions of the schema, oldest first: the numbers that the files of migrations begin with."""
     return sorted(path.name.split("_")[0] for path in (FOLDER / "versions").glob("[0-9]*_*.py"))
@@ -68,11 +72,13 @@ async def migrate(dsn: str) -> None:
     Raises:
         SchemaTooNew: the database is ahead of this code.
         ServerTooOld: it is older than PostgreSQL 15.
+        OwnerNeeded: the user of the connection may not change the schema.
     """
     async with _connection(dsn) as connection:
-        if await _is_current(connection):
+        if await is_current(connection):
             return
-    await _upgrade(dsn)
+    with _owner_only():
+        await _upgrade(dsn)
 
 
 async def prepare_installation(dsn: str) -> None:
@@ -81,12 +87,24 @@ async def prepare_installation(dsn: str) -> None:
     It follows `migrate`. A PostgreSQL that is not the one of the last start (a restored backup, a
     standby that took over) may lack what subscribers were told, so their cursors must not be
     continued: the epoch of all streams changes.
+
+    Raises:
+        OwnerNeeded: something is to be written that the user of the connection may not write.
     """
-    async with _connection(dsn) as connection, connection.transaction(isolation="read_committed"):
-        await _line_up(connection)
-        await _note_identity(connection)
-        await _make_first_tenant(connection)
-        await roles.grant(connection)
+    with _owner_only():
+        async with _connection(dsn) as connection, connection.transaction(isolation="read_committed"):
+            await _line_up(connection)
+            await _note_identity(connection)
+            await _make_first_tenant(connection)
+            await roles.grant(connection)
+
+
+async def is_migrated(connection: asyncpg.Connection[Any]) -> bool:
+    """Whether the schema has all that this code needs. A newer one has: steps expand before they contract."""
+    try:
+        return await is_current(connection)
+    except SchemaTooNew:
+        return True
 
 
 async def server_role(dsn: str) -> str | None:
@@ -105,13 +123,30 @@ async def _connection(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         await connection.close()
 
 
+@contextlib.contextmanager
+def _owner_only() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise OwnerNeeded(
+            f"The user of this connection may not prepare the database: {error}. Run `modelbox-server "
+            "migrate` once with MODELBOX_DATABASE_URL naming the owner of the tables."
+        ) from error
+
+
 async def _line_up(connection: asyncpg.Connection[Any]) -> None:
     """Wait for whoever migrates or prepares this database now, and then keep others waiting."""
     await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
 
 
-async def _is_current(connection: asyncpg.Connection[Any]) -> bool:
+async def is_current(connection: asyncpg.Connection[Any]) -> bool:
+    """Whether nothing is left to be done.
+
+    Raises:
+        SchemaTooNew: the database is ahead of this code.
+        ServerTooOld: it is older than PostgreSQL 15.
+    """
     version = connection.get_server_version()
     if version.major * 10000 < OLDEST:
         raise ServerTooOld(
@@ -133,6 +168,7 @@ async def _is_current(connection: asyncpg.Connection[Any]) -> bool:
 async def _upgrade(dsn: str) -> None:
     # Imported here because a start that finds nothing to do should not wait for it.
     from sqlalchemy import NullPool, text  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
     async def connect() -> asyncpg.Connection[Any]:
@@ -141,14 +177,19 @@ async def _upgrade(dsn: str) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, isolation_level="READ COMMITTED"
     )
-    async with engine.begin() as session:
-        # SQLAlchemy begins the transaction at its own first statement, not at the driver's.
-        await session.execute(text("SET LOCAL statement_timeout = 0"))
-        connection = cast(Any, (await session.get_raw_connection()).driver_connection)
-        await _line_up(connection)
-        if not await _is_current(connection):
-            await session.run_sync(_take_steps)
-            await roles.refresh(connection)
+    try:
+        async with engine.begin() as session:
+            # SQLAlchemy begins the transaction at its own first statement, not at the driver's.
+            await session.execute(text("SET LOCAL statement_timeout = 0"))
+            connection = cast(Any, (await session.get_raw_connection()).driver_connection)
+            await _line_up(connection)
+            if not await is_current(connection):
+                await session.run_sync(_take_steps)
+                await roles.refresh(connection)
+    except DBAPIError as error:
+        # One kind of error leaves this module: the driver's, which SQLAlchemy has wrapped twice.
+        cause = error.orig.__cause__ if error.orig else None
+        raise (cause if isinstance(cause, asyncpg.PostgresError) else error) from None
 
 
 def _take_steps(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from db import migrate
+from db import server_role
 from db.engine import Database
 from tests import postgres as embedded
 
@@ -34,6 +34,6 @@ async def dsn(postgres: embedded.Postgres) -> AsyncIterator[str]:
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
     """Connections to `dsn`, as the server has them."""
-    database = await Database.connect(dsn, role=await migrate.server_role(dsn))
+    database = await Database.connect(dsn, role=server_role.NAME)
     yield database
     await database.close()

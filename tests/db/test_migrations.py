@@ -1,0 +1,220 @@
+"""The schema as migrated, held against the one declared; what is refused; several starts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, NullPool, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from db import migrate
+from db.embedded import EmbeddedPostgres
+from db.embedded_folder import WHEEL, WHEEL_VERSIONS
+from db.tables.row import metadata
+from tests.postgres import Postgres
+
+# Columns in their order, constraints and indexes as PostgreSQL prints them, sequences.
+CATALOG = """
+WITH ours AS (
+    SELECT * FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic_version%'
+)
+SELECT relname || '.' || attnum AS name,
+    concat_ws(' ', attname, format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END,
+        attidentity, attgenerated, pg_get_expr(adbin, adrelid)) AS definition
+FROM ours
+JOIN pg_attribute ON attrelid = ours.oid AND attnum > 0 AND relkind IN ('r', 'p', 'S')
+LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+UNION ALL
+SELECT relname || '.' || conname, pg_get_constraintdef(pg_constraint.oid)
+FROM ours JOIN pg_constraint ON conrelid = ours.oid
+UNION ALL
+SELECT relname, pg_get_indexdef(indexrelid) FROM pg_index JOIN ours ON ours.oid = indexrelid
+"""
+
+
+async def catalog(dsn: str) -> dict[str, str]:
+    async with connected(dsn) as connection:
+        return {row["name"]: row["definition"] for row in await connection.fetch(CATALOG)}
+
+
+async def tables(dsn: str) -> set[str]:
+    async with connected(dsn) as connection:
+        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row["tablename"] for row in names}
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def engine_for(dsn: str) -> AsyncEngine:
+    return create_async_engine(make_url(dsn).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
+
+
+def steps() -> ScriptDirectory:
+    return ScriptDirectory(str(migrate.FOLDER))
+
+
+async def test_migrations_make_what_is_declared(dsn: str, empty_dsn: str) -> None:
+    async with engine_for(empty_dsn).begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    migrated, declared = await catalog(dsn), await catalog(empty_dsn)
+    assert migrated == declared
+    assert "WHERE (deleted_at IS NULL)" in migrated["uq_model_name"]
+    assert migrated["role_grant.ck_role_grant_role_known"].startswith("CHECK")
+
+
+async def test_alembic_finds_nothing_to_migrate(dsn: str) -> None:
+    def differences(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return compare_metadata(context, metadata)
+
+    async with engine_for(dsn).connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+def test_migrations_form_one_line_in_the_order_of_their_files() -> None:
+    newest_first = [step.revision for step in steps().walk_revisions()]
+    assert migrate.known_revisions() == newest_first[::-1]
+
+
+def test_every_table_has_a_place_on_citus() -> None:
+    everywhere: set[str] = set()
+    by_tenant: set[str] = set()
+    for step in steps().walk_revisions():
+        everywhere |= set(getattr(step.module, "EVERYWHERE", ()))
+        by_tenant |= set(getattr(step.module, "BY_TENANT", ()))
+    assert everywhere | by_tenant == set(metadata.tables)
+    assert not everywhere & by_tenant
+    for name in by_tenant:
+        assert "tenant_id" in metadata.tables[name].primary_key.columns, name
+    for name in everywhere:  # Citus refuses a link from what is everywhere to what is in one place.
+        targets = {link.referred_table.name for link in metadata.tables[name].foreign_key_constraints}
+        assert targets <= everywhere, name
+
+
+# Citus cannot be had here; these functions of its names note what they are asked, and when.
+STAND_IN_FOR_CITUS = """
+CREATE SCHEMA noted;
+CREATE TABLE noted.call (called text, with_name text, links int);
+CREATE FUNCTION create_reference_table(it regclass) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO noted.call SELECT 'everywhere', it, count(*) FROM pg_constraint WHERE contype = 'f' $$;
+CREATE FUNCTION create_distributed_table(it regclass, by text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO noted.call SELECT by, it, count(*) FROM pg_constraint WHERE contype = 'f' $$;
+SET allow_system_table_mods = on;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 99999, 'citus', 10, 'noted'::regnamespace, false, '13';
+"""
+
+
+async def test_tables_are_placed_before_they_are_linked(empty_dsn: str) -> None:
+    async with connected(empty_dsn) as connection:
+        await connection.execute(STAND_IN_FOR_CITUS)
+        await migrate.migrate(empty_dsn)
+        calls = await connection.fetch("SELECT called, with_name, links FROM noted.call")
+    assert {call["with_name"] for call in calls} == set(metadata.tables)
+    assert {call["called"] for call in calls} == {"everywhere", "tenant_id"}
+    assert {call["links"] for call in calls} == {0}
+
+
+async def test_a_newer_schema_is_refused(dsn: str) -> None:
+    async with connected(dsn) as connection:
+        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(migrate.SchemaTooNew, match=r"9999.* this one knows schemas up to 0"):
+            await migrate.migrate(dsn)
+        assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
+
+
+async def test_an_older_postgresql_is_refused(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "OLDEST", 990000)
+    with pytest.raises(migrate.ServerTooOld, match="PostgreSQL 18; ModelBox needs 99 or newer"):
+        await migrate.migrate(empty_dsn)
+    assert await tables(empty_dsn) == set()
+
+
+async def test_a_migration_that_fails_leaves_nothing(empty_dsn: str) -> None:
+    async with connected(empty_dsn) as connection:
+        await connection.execute("CREATE TABLE point (of int)")
+        with pytest.raises(asyncpg.DuplicateTableError):
+            await migrate.migrate(empty_dsn)
+        assert await tables(empty_dsn) == {"point"}
+        await connection.execute("DROP TABLE point")
+    await migrate.migrate(empty_dsn)
+    assert await tables(empty_dsn) == {*metadata.tables, "alembic_version"}
+
+
+async def test_no_timeout_ends_a_migration_that_waits(empty_dsn: str) -> None:
+    async with connected(empty_dsn) as other:
+        database = await other.fetchval("SELECT quote_ident(current_database())")
+        await other.execute(
+            f"ALTER DATABASE {database} SET statement_timeout = 50;"
+            f"ALTER DATABASE {database} SET lock_timeout = 50;"
+            f"ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'"
+        )
+        async with other.transaction():
+            await other.execute("SELECT pg_advisory_xact_lock($1)", migrate.LOCK)
+            waiting = asyncio.create_task(migrate.migrate(empty_dsn))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+        await waiting
+    assert "tenant" in await tables(empty_dsn)
+
+
+async def test_several_processes_start_at_once(empty_dsn: str) -> None:
+    async def start() -> None:
+        await migrate.migrate(empty_dsn)
+        await migrate.prepare_installation(empty_dsn)
+
+    await asyncio.gather(*(start() for _ in range(5)))
+    async with connected(empty_dsn) as connection:
+        for table in ("alembic_version", "installation", "tenant", "actor", "role_grant"):
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 1, table
+
+
+async def test_a_start_that_finds_nothing_to_do_loads_no_migrations(dsn: str) -> None:
+    script = (
+        "import asyncio, sys; from db import migrate; asyncio.run(migrate.migrate(sys.argv[1]));"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, dsn]
+    process = await asyncio.to_thread(subprocess.run, command, cwd=migrate.FOLDER.parents[1], check=False)
+    assert process.returncode == 0
+
+
+def test_the_oldest_programs_at_hand_can_be_migrated(tmp_path: Path) -> None:
+    wheel = importlib.util.find_spec(WHEEL)
+    assert wheel is not None
+    assert wheel.origin is not None
+    programs = Path(wheel.origin).parent / WHEEL_VERSIONS[min(WHEEL_VERSIONS)] / "bin"
+    with EmbeddedPostgres(tmp_path, programs) as postgres:
+        dsn = postgres.dsn()
+        asyncio.run(migrate.migrate(dsn))
+        asyncio.run(migrate.prepare_installation(dsn))
+        assert asyncio.run(migrate.server_role(dsn)) == "modelbox_server"
+
+
+async def test_a_copied_database_is_its_own(postgres: Postgres, dsn: str) -> None:
+    async with postgres.new_database() as other:
+        assert other != dsn
+        async with connected(other) as connection:
+            await connection.execute("DELETE FROM role_grant")
+    async with connected(dsn) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM role_grant") == 1
