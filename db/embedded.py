@@ -58,6 +58,7 @@ __all__ = [
     "FolderInUse",
     "FolderRefused",
     "VersionMismatch",
+    "dsn_of_running",
 ]
 
 DATABASE = "modelbox"
@@ -122,8 +123,7 @@ class EmbeddedPostgres:
         """
         if self._sockets is None:
             raise EmbeddedError("The embedded PostgreSQL is not running. Call start() first.")
-        where = urlencode({"host": str(self._sockets), "port": PORT}, safe="/")
-        return f"postgresql://{USER}@/{quote(database, safe='')}?{where}"
+        return _dsn(self._sockets, database)
 
     def start(self) -> str:
         """Begin PostgreSQL, making its folder and database if need be; return `dsn()`.
@@ -249,6 +249,22 @@ class EmbeddedPostgres:
             except NOT_YET:
                 await asyncio.sleep(0.005)
         raise CannotStart(f"PostgreSQL did not start. Its log, {log.path}, ends: {log.tail()}")
+
+
+def dsn_of_running(data_dir: Path) -> str | None:
+    """The address of the PostgreSQL that another process runs on this folder; None if nobody does."""
+    try:
+        noted = Path((data_dir / "postgres.lock").read_text().split("\n")[1])
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(noted / f".s.PGSQL.{PORT}"))
+    except (OSError, ValueError, IndexError):
+        return None
+    return _dsn(noted, DATABASE)
+
+
+def _dsn(sockets: Path, database: str) -> str:
+    where = urlencode({"host": str(sockets), "port": PORT}, safe="/")
+    return f"postgresql://{USER}@/{quote(database, safe='')}?{where}"
 
 
 def _socket_folder() -> Path:

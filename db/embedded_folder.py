@@ -246,8 +246,7 @@ def _initdb(place: Place, folder: Path, lock: FolderLock) -> None:
     if process.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
         raise CannotStart(
-            f"`initdb` could not make a database in {folder.parent}: "
-            f"{output.decode(errors='replace').strip()[-1000:]}"
+            f"`initdb` could not make a database in {folder.parent}: {output.decode(errors='replace').strip()[-1000:]}"
         )
 
 

@@ -25,7 +25,6 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
 )
 """What a connection meets when PostgreSQL is away, restarting or full."""
 
@@ -94,6 +93,11 @@ class Database:
                 yield connection
             except AWAY as error:
                 raise Unavailable from error
+            except asyncpg.InterfaceError as error:
+                # Also raised for arguments of the wrong type, which are ours to mend.
+                if connection.is_closed():
+                    raise Unavailable from error
+                raise
             finally:
                 await self._give_back(connection)
 
@@ -101,9 +105,11 @@ class Database:
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[asyncpg.Connection[Any]]:
         """A connection inside a transaction: committed at the end, rolled back by an exception."""
         isolation = "repeatable_read" if read_only else None
-        async with self.connection() as connection:
-            async with connection.transaction(isolation=isolation, readonly=read_only):
-                yield connection
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation=isolation, readonly=read_only),
+        ):
+            yield connection
 
     async def _take(self) -> asyncpg.Connection[Any]:
         while self._idle:

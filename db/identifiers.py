@@ -19,7 +19,7 @@ def new_id() -> UUID:
     The 60 bits behind the milliseconds hold the sub-millisecond clock, so ids made in one
     transaction keep their order: lists ordered by id are lists ordered by creation.
     """
-    global _last
+    global _last  # noqa: PLW0603 - one clock for the process is the point
     with _lock:
         _last = max(time.time_ns() >> 8, _last + 1)
         ticks = _last

@@ -112,9 +112,7 @@ def _compiled(
     return None if default is Undefined else lambda env: default
 
 
-def _finder(
-    node: ValueNode, type_: GraphQLInputType, variables: Mapping[str, Any]
-) -> Callable[[Environment], Any]:
+def _finder(node: ValueNode, type_: GraphQLInputType, variables: Mapping[str, Any]) -> Callable[[Environment], Any]:
     if isinstance(node, VariableNode):
         name = node.name.value
         return lambda env: env.get(name)
@@ -186,6 +184,4 @@ def _list_shaper(type_: GraphQLList[Any]) -> Callable[[Any], Any]:
 def _object_shape(type_: GraphQLInputObjectType, value: Any) -> Any:
     if value is None:
         return None
-    return tuple(
-        (name, shaper(field.type)(value[name])) for name, field in type_.fields.items() if name in value
-    )
+    return tuple((name, shaper(field.type)(value[name])) for name, field in type_.fields.items() if name in value)

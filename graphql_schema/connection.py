@@ -11,9 +11,10 @@ from graphql import GraphQLObjectType, get_named_type
 
 from db.read import plan as plans
 from db.read.condition import Condition
+from db.read.link import Link
 from db.read.order import Position, SortKey, decoded
 from db.read.plan import Connection as ConnectionPlan
-from db.read.plan import Link, Plan, Window
+from db.read.plan import Plan, Window
 from db.read.sql import Bind
 from graphql_schema.arguments import Value, refused
 from graphql_schema.cursor import BadCursor, keys_of, signature_of
@@ -34,9 +35,7 @@ T = TypeVar("T")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="There are rows after this page.")
     has_previous_page: bool = strawberry.field(description="There are rows before this page.")
-    start_cursor: Cursor | None = strawberry.field(
-        description="Of the page's first row; give it to `before`."
-    )
+    start_cursor: Cursor | None = strawberry.field(description="Of the page's first row; give it to `before`.")
     end_cursor: Cursor | None = strawberry.field(description="Of the page's last row; give it to `after`.")
 
 
@@ -75,7 +74,7 @@ class ConnectionRead:
     def _window(self, selected: Selected, listing: Listing) -> Window:
         limit, backwards = page_size(selected, self.page)
         keys, signed = listing.order(given(selected, "orderBy"))
-        signature = signature_of(listing.type_name, [key.name for key in keys], signed)
+        signature = signature_of(listing.type_name, [(key.name, key.descending) for key in keys], signed)
         return Window(
             source=listing.source,
             order=keys,
@@ -180,9 +179,7 @@ def _page_info_field(name: str) -> str:
 def page_arguments(default: int) -> list[Argument]:
     """`first`, `after`, `last`, `before`."""
     return [
-        Argument(
-            "first", int | None, f"How many rows from the start, 1–{PAGE_LIMIT}; {default} when absent."
-        ),
+        Argument("first", int | None, f"How many rows from the start, 1–{PAGE_LIMIT}; {default} when absent."),
         Argument("after", Cursor | None, "Begin after the row of this cursor."),
         Argument("last", int | None, f"How many rows from the end, 1–{PAGE_LIMIT}."),
         Argument("before", Cursor | None, "End before the row of this cursor."),

@@ -16,7 +16,8 @@ from graphql import GraphQLInterfaceType, GraphQLNamedType
 from strawberry.utils.str_converters import to_camel_case
 
 from db.read.column import column_pieces
-from db.read.plan import Leaf, Link, One, Plan, Rows, Variants, Window, literal
+from db.read.link import Link, by_column
+from db.read.plan import Leaf, One, Plan, Rows, Variants, Window, literal
 from db.read.source import BY_KIND, OBJECT, Source
 from db.read.sql import Pieces, Statement
 from graphql_schema.arguments import Value
@@ -41,12 +42,14 @@ class Argument:
     """An argument of a field."""
 
     name: str
-    type: Any
+    kind: Any
     description: str
     default: Any = strawberry.UNSET
 
     def parameter(self) -> inspect.Parameter:
-        annotated = Annotated[self.type, strawberry.argument(description=self.description, name=self.name)]
+        """The argument as strawberry reads it from a resolver's signature."""
+        described = strawberry.argument(description=self.description, name=self.name)
+        annotated: Any = Annotated.__class_getitem__((self.kind, described))  # type: ignore[attr-defined]
         default = inspect.Parameter.empty if self.default is ... else self.default
         kind = inspect.Parameter.KEYWORD_ONLY
         return inspect.Parameter(self.name + "_", kind, default=default, annotation=annotated)
@@ -55,7 +58,7 @@ class Argument:
 def read_field(read: Read, description: str, arguments: Sequence[Argument] = (), **options: Any) -> Any:
     """A strawberry field that is read by plan; its resolver never runs below a compiled field."""
 
-    def resolver(self: Any, **_: Any) -> Any:
+    def resolver(self: Any, **_: Any) -> Any:  # noqa: ARG001 - strawberry looks at the signature
         raise RuntimeError("a compiled field was resolved one by one")
 
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
@@ -92,30 +95,15 @@ def column(description: str, name: str | None = None, **options: Any) -> Any:
 class ComputedRead:
     """A value made from the row by an expression of its own."""
 
-    pieces: Callable[[Statement, str, Selected], Pieces]
+    value: Callable[[Selected], Callable[[Statement, str], Pieces]]
 
     def plan(self, selected: Selected) -> Plan:
-        return Leaf(lambda statement, alias: self.pieces(statement, alias, selected))
+        return Leaf(self.value(selected))
 
 
-def computed(
-    description: str,
-    pieces: Callable[[Statement, str, Selected], Pieces],
-    *arguments: Argument,
-    **options: Any,
-) -> Any:
+def computed(description: str, pieces: Callable[[Statement, str], Pieces], **options: Any) -> Any:
     """A value that SQL computes from the row."""
-    return read_field(ComputedRead(pieces), description, arguments, **options)
-
-
-def by_column(name: str) -> Link:
-    """The child whose id stands in a column of the parent."""
-    return lambda statement, parent, child: f"{child}.id = {parent}.{name}"
-
-
-def children_by(name: str, parent_column: str = "id") -> Link:
-    """The children that name the parent in a column of theirs."""
-    return lambda statement, parent, child: f"{child}.{name} = {parent}.{parent_column}"
+    return read_field(ComputedRead(lambda _: pieces), description, **options)
 
 
 @dataclass(frozen=True)
@@ -135,6 +123,23 @@ class OneRead:
 def one(description: str, link: Link, *, contained: bool = False) -> Any:
     """An edge to a single object: null where there is none in the caller's sight."""
     return read_field(OneRead(link, contained), description)
+
+
+@dataclass(frozen=True)
+class PickedRead:
+    """A single row below the parent, picked by the field's arguments."""
+
+    source: Source
+    link: Callable[[Selected], Link]
+
+    def plan(self, selected: Selected) -> Plan:
+        with selected.planner.repeated(1):
+            return One(self.source, self.link(selected), selected.object(), contained=True)
+
+
+def picked(description: str, source: Source, link: Callable[[Selected], Link], *arguments: Argument) -> Any:
+    """A row that the parent contains, picked by arguments: null when there is none."""
+    return read_field(PickedRead(source, link), description, arguments)
 
 
 INTERFACES: dict[str, Callable[[Selected, Link, bool], Plan]] = {}
@@ -178,9 +183,7 @@ class ListRead:
             return Rows(self.window(selected), selected.object())
 
 
-def listed(
-    description: str, window: Callable[[Selected], Window], *arguments: Argument, expected: int = 1
-) -> Any:
+def listed(description: str, window: Callable[[Selected], Window], *arguments: Argument, expected: int = 1) -> Any:
     """A short list of rows, whole."""
     return read_field(ListRead(window, expected), description, arguments)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import strawberry
 
-from db.read.condition import All, Any_, Compare, Condition, JsonIs, Labelled, MetricIs, Not, ParameterIs
+from db.read.condition import All, Compare, Condition, JsonIs, Labelled, MetricIs, Not, OneOf, ParameterIs
 from graphql_schema.arguments import Value, refused
 from graphql_schema.scalars import MetricValue
 
@@ -19,19 +19,17 @@ GLOB_LIMIT = 255
 
 
 def _described(description: str) -> Any:
-    return strawberry.field(description=description, default=None)
+    return strawberry.field(description=description, default=strawberry.UNSET)
 
 
 @strawberry.input(description="Conditions on text. All that are given must hold.")
 class StringFilter:
     eq: str | None = _described("Equal to this.")
     ne: str | None = _described("Different from this, or null.")
-    in_: list[str] | None = strawberry.field(name="in", description="Equal to one of these.", default=None)
+    in_: list[str] | None = strawberry.field(name="in", description="Equal to one of these.", default=strawberry.UNSET)
     starts_with: str | None = _described("Begins with this, case-sensitive.")
     contains: str | None = _described("Holds this anywhere, case-sensitive.")
-    matches: str | None = _described(
-        "A glob over the whole text: `*` any run, `?` one character; at most 255 long."
-    )
+    matches: str | None = _described("A glob over the whole text: `*` any run, `?` one character; at most 255 long.")
     is_null: bool | None = _described("True: has no value. False: has one.")
 
 
@@ -44,7 +42,7 @@ class NumberFilter:
     gt: MetricValue | None = _described("Greater than this.")
     gte: MetricValue | None = _described("At least this.")
     in_: list[MetricValue] | None = strawberry.field(
-        name="in", description="Equal to one of these.", default=None
+        name="in", description="Equal to one of these.", default=strawberry.UNSET
     )
     is_null: bool | None = _described("True: has no value. False: has one.")
 
@@ -86,9 +84,7 @@ class MetricFilter:
 class PathFilter:
     path: list[str] = strawberry.field(description='Keys from the outside in, such as `["optimizer", "lr"]`.')
     number: NumberFilter | None = _described("The value is a number, and this holds of it.")
-    text: StringFilter | None = _described(
-        "The value as text (booleans are `true`, `false`), and this holds of it."
-    )
+    text: StringFilter | None = _described("The value as text (booleans are `true`, `false`), and this holds of it.")
 
 
 def enum_filter(kind: type[enum.Enum]) -> type:
@@ -97,7 +93,7 @@ def enum_filter(kind: type[enum.Enum]) -> type:
     body: dict[str, Any] = {
         "__annotations__": {"eq": kind | None, "in_": list[kind] | None},  # type: ignore[valid-type]
         "eq": _described("Equal to this."),
-        "in_": strawberry.field(name="in", description="Equal to one of these.", default=None),
+        "in_": strawberry.field(name="in", description="Equal to one of these.", default=strawberry.UNSET),
     }
     made = type(name, (), body)
     return strawberry.input(made, name=name, description=f"Conditions on {kind.__name__}.")
@@ -173,9 +169,7 @@ def on_json(column: str) -> Callable[[Value], Condition]:
             path = item["path"].bind("text[]")
             kinds = [kind for kind in ("number", "text") if kind in item]
             found.extend(
-                JsonIs(
-                    column, path, k == "number", comparisons(item[k], "float8" if k == "number" else "text")
-                )
+                JsonIs(column, path, k == "number", comparisons(item[k], "float8" if k == "number" else "text"))
                 for k in kinds
             )
             if not kinds:
@@ -185,9 +179,7 @@ def on_json(column: str) -> Callable[[Value], Condition]:
     return conditions
 
 
-def conditions_of(
-    value: Value, leaves: Mapping[str, Callable[[Value], Condition]], depth: int = 0
-) -> Condition:
+def conditions_of(value: Value, leaves: Mapping[str, Callable[[Value], Condition]], depth: int = 0) -> Condition:
     """The condition of an entity's filter, `and`/`or`/`not` included.
 
     Raises:
@@ -199,7 +191,7 @@ def conditions_of(
     for name, operand in value.fields():
         if name in ("and", "or"):
             inner: Sequence[Condition] = [conditions_of(item, leaves, depth + 1) for item in operand.items()]
-            found.append(All(inner) if name == "and" else Any_(inner))
+            found.append(All(inner) if name == "and" else OneOf(inner))
         elif name == "not":
             found.append(Not(conditions_of(operand, leaves, depth + 1)))
         else:

@@ -222,8 +222,7 @@ class BudgetedOverlappingFieldsRule(OverlappingFieldsCanBeMergedRule):
 
 
 RULES: Final = tuple(
-    BudgetedOverlappingFieldsRule if rule is OverlappingFieldsCanBeMergedRule else rule
-    for rule in specified_rules
+    BudgetedOverlappingFieldsRule if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
 )
 """The rules of validation, in the library's order."""
 
@@ -350,9 +349,7 @@ def _check_tokens(query: str, limits: DocumentLimits) -> None:
             nesting -= 1
 
 
-def _check(
-    name: str, found: int, limits: DocumentLimits, node: OperationDefinitionNode | None = None
-) -> None:
+def _check(name: str, found: int, limits: DocumentLimits, node: OperationDefinitionNode | None = None) -> None:
     maximum = getattr(limits, name)
     if found <= maximum:
         return

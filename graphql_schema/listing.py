@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,12 @@ class Listing:
     tie: str = "id"
     cost: float = 1.0
 
+    def ordered(self, *default: tuple[str, bool]) -> Listing:
+        """The same rows with the same filter, in another order when none is asked for."""
+        twin = copy(self)
+        twin.default = default
+        return twin
+
     def __post_init__(self) -> None:
         self.leaves: dict[str, Callable[[Value], Condition]] = {}
         self.filter_type = self._make_filter()
@@ -78,12 +85,12 @@ class Listing:
             self.leaves[leaf] = on
             attribute = leaf + "_"
             hints[attribute] = kind
-            body[attribute] = strawberry.field(name=leaf, description=text, default=None)
+            body[attribute] = strawberry.field(name=leaf, description=text, default=strawberry.UNSET)
         for combined, text in (("and", "All of these hold."), ("or", "At least one of these holds.")):
             hints[combined + "_"] = f"list[{name}] | None"
-            body[combined + "_"] = strawberry.field(name=combined, description=text, default=None)
+            body[combined + "_"] = strawberry.field(name=combined, description=text, default=strawberry.UNSET)
         hints["not_"] = f"{name} | None"
-        body["not_"] = strawberry.field(name="not", description="This does not hold.", default=None)
+        body["not_"] = strawberry.field(name="not", description="This does not hold.", default=strawberry.UNSET)
         made = type(name, (), {"__annotations__": hints, "__module__": __name__, **body})
         globals()[name] = strawberry.input(
             made,
@@ -125,27 +132,23 @@ class Listing:
             for column in self._sortable()
         }
         made = enum.Enum(f"{self.type_name}OrderField", members, module=__name__)  # type: ignore[misc]
-        return strawberry.enum(
-            made, description=f"The fields that lists of {self.type_name} can be ordered by."
-        )
+        return strawberry.enum(made, description=f"The fields that lists of {self.type_name} can be ordered by.")
 
     def _sortable(self) -> list[str]:
         unsortable = (ARRAY, Boolean)
-        columns = [
-            c for c in self.columns if not isinstance(table_column(self.source.table, c).type, unsortable)
-        ]
+        columns = [c for c in self.columns if not isinstance(table_column(self.source.table, c).type, unsortable)]
         return list(dict.fromkeys([*columns, *(c for c, _ in self.default)]))
 
     def _make_order(self) -> type:
         name = f"{self.type_name}Order"
         hints: dict[str, Any] = {"field": self.order_field | None}
-        body: dict[str, Any] = {"field": strawberry.field(description="A field of the row.", default=None)}
+        body: dict[str, Any] = {"field": strawberry.field(description="A field of the row.", default=strawberry.UNSET)}
         if self.metrics:
             hints["metric"] = MetricOrder | None
-            body["metric"] = strawberry.field(description="An aggregate of a series.", default=None)
+            body["metric"] = strawberry.field(description="An aggregate of a series.", default=strawberry.UNSET)
         if self.parameters:
             hints["hyperparameter"] = ParameterOrder | None
-            body["hyperparameter"] = strawberry.field(description="A hyperparameter.", default=None)
+            body["hyperparameter"] = strawberry.field(description="A hyperparameter.", default=strawberry.UNSET)
         hints["direction"] = Direction
         body["direction"] = strawberry.field(description="Which way.", default=Direction.ASC)
         made = type(name, (), {"__annotations__": hints, "__module__": __name__, **body})

@@ -98,6 +98,7 @@ EVENTS = Listing(
     labels=False,
     metrics=False,
 )
+TIMELINE = EVENTS.ordered(("at", False))
 AUDIT_EVENTS = Listing(
     source.AUDIT_EVENT,
     "AuditEvent",
@@ -108,9 +109,7 @@ AUDIT_EVENTS = Listing(
     metrics=False,
     json=(),
 )
-TAG_CHANGES = Listing(
-    source.TAG_CHANGE, "TagChange", ("tag", "at"), default=(), labels=False, metrics=False, json=()
-)
+TAG_CHANGES = Listing(source.TAG_CHANGE, "TagChange", ("tag", "at"), default=(), labels=False, metrics=False, json=())
 ACTORS = Listing(
     source.USER,
     "Actor",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import strawberry
-
 from db.read.condition import Compare, Condition
-from db.read.plan import Link, One, Plan
+from db.read.link import points_of_series, series_by_key
+from db.read.plan import One, Plan
 from db.read.source import POINT, SERIES
 from db.read.sql import constant
 from graphql_schema import enums, listings
@@ -18,13 +17,6 @@ from graphql_schema.connection import Connection, many
 from graphql_schema.fields import Argument, column, entity, given, read_field
 from graphql_schema.scalars import Base64, MetricValue, SafeInt
 from graphql_schema.selection import Selected
-
-
-def points_of_series(statement: Any, parent: str, child: str) -> str:
-    """The points of a series: same owner, key and leg."""
-    return (
-        f"{child}.owner_id = {parent}.owner_id AND {child}.key = {parent}.key AND {child}.leg = {parent}.leg"
-    )
 
 
 @entity(POINT)
@@ -47,19 +39,15 @@ class MetricSeries:
     """
 
     key: str = column("Its name on the object, such as `train/loss`.")
-    kind: enums.MetricKind = column("What its values are.")  # type: ignore[valid-type]
+    kind: enums.MetricKind = column("What its values are.")
     count: SafeInt = column("How many points it has.")
     non_finite_count: SafeInt = column("How many of them are NaN or infinite.")
     first_step: SafeInt | None = column("The least step of its points.")
     last_step: SafeInt | None = column("The greatest step of its points.")
     first_at: datetime | None = column("The earliest wall time of its points.")
     last_at: datetime | None = column("The latest wall time of its points.")
-    first: MetricValue | None = column(
-        "The value with the least step; without steps, the one that came first."
-    )
-    last: MetricValue | None = column(
-        "The value with the greatest step; of equals, and without steps, the newest."
-    )
+    first: MetricValue | None = column("The value with the least step; without steps, the one that came first.")
+    last: MetricValue | None = column("The value with the greatest step; of equals, and without steps, the newest.")
     min: MetricValue | None = column("The least finite value.")
     min_step: SafeInt | None = column("The step of the least finite value.")
     max: MetricValue | None = column("The greatest finite value.")
@@ -94,15 +82,8 @@ class MetricRead:
 
     def plan(self, selected: Selected) -> Plan:
         key = selected.arguments["key"].bind("text")
-
-        def link(statement: Any, parent: str, child: str) -> str:
-            return (
-                f"{child}.owner_id = {parent}.id AND {child}.key = {statement.bind(key)} AND {child}.leg = 0"
-            )
-
-        typed: Link = link
         with selected.planner.repeated(1, 0.1):
-            return One(SERIES, typed, selected.object(), contained=True)
+            return One(SERIES, series_by_key(key), selected.object(), contained=True)
 
 
 def metric_read() -> Any:

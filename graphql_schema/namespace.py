@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db.read.plan import Window
+from db.read import value
+from db.read.link import by_column, children_by
 from db.read.order import by_id
+from db.read.plan import Window
 from db.read.source import NAMESPACE, ROLE_GRANT
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
-from graphql_schema.fields import by_column, children_by, column, entity, listed, one
+from graphql_schema.fields import column, computed, entity, listed, one
 from graphql_schema.node import AuditEventType, Entity, EventType
+from graphql_schema.scalars import Cursor
 from graphql_schema.viewer import RoleGrant
+
+if TYPE_CHECKING:
+    from graphql_schema.dataset import Dataset
+    from graphql_schema.experiment import Experiment
+    from graphql_schema.model import Model
 
 ModelType = Annotated["Model", strawberry.lazy("graphql_schema.model")]
 ExperimentType = Annotated["Experiment", strawberry.lazy("graphql_schema.experiment")]
@@ -55,15 +63,16 @@ class Namespace(Entity):
     )
     members: list[RoleGrant] = listed(
         "Roles granted on it; those on namespaces above it hold too and are listed there.",
-        lambda selected: Window(
-            ROLE_GRANT, [by_id(descending=False)], 1000, children_by("namespace_id"), True
-        ),
+        lambda _: Window(ROLE_GRANT, [by_id(descending=False)], 1000, children_by("namespace_id"), True),
         expected=10,
     )
     events: Connection[EventType] = many(
         "Events of all objects in it, latest first.",
         lambda: listings.EVENTS,
         children_by("namespace_id"),
+    )
+    feed_cursor: Cursor = computed(
+        "Where the stream of its changes stands; for `changes(after:)`.", value.stream_position
     )
     audit_events: Connection[AuditEventType] = many(
         "What ModelBox recorded of it and of all objects in it, latest first.",

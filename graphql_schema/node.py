@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db.read.column import reference
-from db.read.sql import Expression, Pieces, Statement
+from db.read import value
+from db.read.link import by_column, children_by
+from db.read.sql import Pieces, Statement
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
-from graphql_schema.fields import Argument, by_column, children_by, column, computed, given, one
+from graphql_schema.fields import Argument, ComputedRead, column, given, one, read_field
 from graphql_schema.metric import MetricSeries, metric_read, series_scope
 from graphql_schema.scalars import JSON, SafeInt
 from graphql_schema.selection import Selected
+
+if TYPE_CHECKING:
+    from graphql_schema.artifact import Artifact
+    from graphql_schema.audit import AuditEvent
+    from graphql_schema.dataset import DatasetUse
+    from graphql_schema.event import Event
+    from graphql_schema.namespace import Namespace
+    from graphql_schema.viewer import Actor
 
 NamespaceType = Annotated["Namespace", strawberry.lazy("graphql_schema.namespace")]
 ArtifactType = Annotated["Artifact", strawberry.lazy("graphql_schema.artifact")]
@@ -24,19 +35,9 @@ ActorType = Annotated["Actor", strawberry.lazy("graphql_schema.viewer")]
 DatasetUseType = Annotated["DatasetUse", strawberry.lazy("graphql_schema.dataset")]
 
 
-def metadata_pieces(statement: Statement, alias: str, selected: Selected) -> Pieces:
-    """The whole metadata, or only the keys asked for."""
-    value = reference(alias, "metadata")
+def _metadata(selected: Selected) -> Callable[[Statement, str], Pieces]:
     keys = given(selected, "keys")
-    if keys is None:
-        return [Expression(f"{value}::text")]
-    wanted = statement.bind(keys.bind("text[]"))
-    return [
-        Expression(
-            "coalesce((SELECT jsonb_object_agg(m.key, m.value)::text"
-            f" FROM jsonb_each({value}) m WHERE m.key = ANY({wanted})),'{{}}')"
-        )
-    ]
+    return partial(value.metadata, keys.bind("text[]") if keys else None)
 
 
 @strawberry.interface(description="Anything with an id. Ids say their type in a prefix and sort by creation.")
@@ -52,14 +53,12 @@ class Entity(Node):
     created_at: datetime = column("When it was created.")
     created_by: ActorType = one("Who created it.", by_column("created_by"), contained=True)
     updated_at: datetime = column("When it was last changed. Metrics, events and heartbeats do not count.")
-    revision: SafeInt = column(
-        "Counts its changes from 1; give it to `ifRevision` to change only what you saw."
-    )
+    revision: SafeInt = column("Counts its changes from 1; give it to `ifRevision` to change only what you saw.")
     labels: list[str] = column("Free words, sorted.")
-    metadata: JSON = computed(
+    metadata: JSON = read_field(
+        ComputedRead(_metadata),
         "What callers keep with it: JSON values of any depth, keys may hold `/`.",
-        metadata_pieces,
-        Argument("keys", list[str] | None, "Only these keys of the first level; all when absent."),
+        [Argument("keys", list[str] | None, "Only these keys of the first level; all when absent.")],
     )
     metrics: Connection[MetricSeries] = many(
         "Its metric series, by key.",

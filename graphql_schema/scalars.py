@@ -53,9 +53,7 @@ MAX_BASE64_BYTES: Final = 1_048_576
 MAX_CURSOR: Final = 16_384
 
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_DATE_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:(\d\d))(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_DATE_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:(\d\d))(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _CURSOR: Final = re.compile(r"[!-~]+")
 
@@ -110,9 +108,7 @@ def parse_date_time(value: object) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _refusal(
-            "DateTime", value, "It is not a date and time of the years 0001 to 9999 in UTC."
-        ) from None
+        raise _refusal("DateTime", value, "It is not a date and time of the years 0001 to 9999 in UTC.") from None
 
 
 def serialize_date_time(value: Any) -> str:

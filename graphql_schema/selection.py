@@ -119,9 +119,7 @@ class Planner:
 
     def object(self, type_: GraphQLNamedType, nodes: Nodes) -> ObjectPlan:
         """All selected fields of an object."""
-        return ObjectPlan(
-            [(key, self.plan(type_, group)) for key, group in self.collect(type_, nodes).items()]
-        )
+        return ObjectPlan([(key, self.plan(type_, group)) for key, group in self.collect(type_, nodes).items()])
 
     def collect(self, type_: GraphQLNamedType, nodes: Nodes) -> dict[str, list[FieldNode]]:
         """The sub-fields of nodes that share a response key, merged in document order."""
@@ -158,16 +156,14 @@ class Planner:
             return True
         named = self.schema.type_map[condition]
         return (
-            is_abstract_type(named)
-            and isinstance(type_, GraphQLObjectType)
-            and self.schema.is_sub_type(named, type_)
+            is_abstract_type(named) and isinstance(type_, GraphQLObjectType) and self.schema.is_sub_type(named, type_)
         )
 
     def _included(self, node: SelectionNode) -> bool:
         for directive in node.directives or ():
             name = directive.name.value
             if name in ("skip", "include"):
-                value = directive.arguments[0].value
+                value = directive.arguments[0].value  # type: ignore[index]
                 given = (
                     self.variables.get(value.name.value)
                     if isinstance(value, VariableNode)

@@ -9,6 +9,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import SQLModel
 
 from db.read.sql import Expression, Pieces, identifier
+from db.tables import EventDuration
+
+AnyTable = type[SQLModel] | type[EventDuration]
+"""A table, or what a subquery computes in the place of one."""
 
 INSTANT_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
@@ -69,9 +73,9 @@ def renderer(column: Column[object]) -> Callable[[str], str]:
     return text_json
 
 
-def table_column(table: type[SQLModel], name: str) -> Column[object]:
+def table_column(table: AnyTable, name: str) -> Column[object]:
     """The column of that name in the database."""
-    column: Column[object] = table.__table__.columns[name]  # type: ignore[attr-defined]
+    column: Column[object] = table.__table__.columns[name]  # type: ignore[union-attr]
     return column
 
 
@@ -85,7 +89,7 @@ def or_null(value: str, sql: str, *, nullable: bool) -> Expression:
     return Expression(f"CASE WHEN {value} IS NULL THEN 'null' ELSE {sql} END" if nullable else f"({sql})")
 
 
-def column_pieces(table: type[SQLModel], name: str, alias: str, prefix: str | None = None) -> Pieces:
+def column_pieces(table: AnyTable, name: str, alias: str, prefix: str | None = None) -> Pieces:
     """One column as JSON; `prefix` makes an id of a UUID."""
     column = table_column(table, name)
     value = reference(alias, name)

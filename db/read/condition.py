@@ -29,7 +29,7 @@ class All:
 
 
 @dataclass(frozen=True)
-class Any_:
+class OneOf:
     """At least one of the conditions holds."""
 
     conditions: Sequence[Condition]

@@ -8,9 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import SQLModel
-
-from db.read.column import reference, renderer, table_column
+from db.read.column import AnyTable, reference, renderer, table_column
 from db.read.sql import Bind, Expression, Pieces, Statement
 
 Prepare = Callable[[Statement, str], tuple[str, str]]
@@ -40,7 +38,7 @@ class Position:
     nulls: Sequence[bool]
 
 
-def by_column(table: type[SQLModel], name: str, *, descending: bool = False) -> SortKey:
+def by_column(table: AnyTable, name: str, *, descending: bool = False) -> SortKey:
     """Order by a column of the row itself."""
     column = table_column(table, name)
     return SortKey(
@@ -70,9 +68,7 @@ def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
         )
         return join, reference(inner, aggregate)
 
-    return SortKey(
-        f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True
-    )
+    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True)
 
 
 def by_parameter(path: Bind, *, descending: bool, numeric: bool) -> SortKey:
@@ -115,8 +111,7 @@ class OrderBy:
     def beyond(self, position: Position, statement: Statement, *, backwards: bool) -> str:
         """Condition on rows that come after the position (before it, when backwards)."""
         binds = [
-            "NULL" if null else statement.bind(bind)
-            for null, bind in zip(position.nulls, position.values, strict=True)
+            "NULL" if null else statement.bind(bind) for null, bind in zip(position.nulls, position.values, strict=True)
         ]
         descending = {key.descending for key in self.keys}
         if len(descending) == 1 and not any(key.nullable for key in self.keys):

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from db.read.condition import Condition
+from db.read.link import Link
 from db.read.order import OrderBy, Position, SortKey
 from db.read.source import Source
 from db.read.sql import Compiled, Expression, Pieces, Statement, concatenated, object_pieces
-
-Link = Callable[[Statement, str, str], str]
-"""Of a statement, the parent's alias and the child's: the condition that joins them."""
 
 
 class Plan(Protocol):
@@ -85,8 +83,7 @@ class Variants:
         if not self.alternatives:
             return ["null"]
         cases = " ".join(
-            f"WHEN '{kind}' THEN {concatenated(plan.render(statement, alias))}"
-            for kind, plan in self.alternatives
+            f"WHEN '{kind}' THEN {concatenated(plan.render(statement, alias))}" for kind, plan in self.alternatives
         )
         return [Expression(f"coalesce(CASE {self.discriminator(alias)} {cases} END,'null')")]
 
@@ -153,9 +150,7 @@ class Connection:
         return [Expression(f"(SELECT {concatenated(pieces)} FROM ({inner}) {child})")]
 
 
-def window_query(
-    window: Window, statement: Statement, parent: str, child: str, *, extra: int
-) -> tuple[str, OrderBy]:
+def window_query(window: Window, statement: Statement, parent: str, child: str, *, extra: int) -> tuple[str, OrderBy]:
     """The subquery of a page, and its order as the outer query sees it."""
     row = statement.alias()
     order = OrderBy.prepared(window.order, statement, row)
@@ -231,8 +226,7 @@ class EdgeList:
 
     def aggregate(self, page: PageContext) -> Pieces:
         fields = [
-            (key, plan.render(page.statement, page.child) if plan else page.cursor())
-            for key, plan in self.fields
+            (key, plan.render(page.statement, page.child) if plan else page.cursor()) for key, plan in self.fields
         ]
         return [page.listed(concatenated(object_pieces(fields)))]
 
@@ -258,9 +252,7 @@ class PageInfo:
         first = (name == "startCursor") != window.backwards
         text = concatenated(page.cursor())
         edge = "ASC" if first else "DESC"
-        picked = (
-            f"(array_agg({text} ORDER BY {child}._n {edge}) FILTER (WHERE {child}._n <= {window.limit}))[1]"
-        )
+        picked = f"(array_agg({text} ORDER BY {child}._n {edge}) FILTER (WHERE {child}._n <= {window.limit}))[1]"
         return [Expression(f"coalesce({picked},'null')")]
 
 
@@ -275,9 +267,7 @@ class TotalCount:
     def aggregate(self, page: PageContext) -> Pieces:
         row = page.statement.alias()
         conditions = page.window.conditions(page.statement, page.parent, row)
-        counted = (
-            f"SELECT 1 FROM {page.window.source.name} {row} WHERE {conditions} LIMIT {TOTAL_COUNT_BOUND + 1}"
-        )
+        counted = f"SELECT 1 FROM {page.window.source.name} {row} WHERE {conditions} LIMIT {TOTAL_COUNT_BOUND + 1}"
         bounded = f"CASE WHEN count(*) <= {TOTAL_COUNT_BOUND} THEN count(*)::text ELSE 'null' END"
         return [Expression(f"(SELECT {bounded} FROM ({counted}) {row}c)")]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlmodel import SQLModel
 
 from db import tables
+from db.read.column import AnyTable
 from db.read.sql import SCOPE, Statement
 
 Predicate = Callable[[Statement, str], str]
@@ -26,16 +27,17 @@ class Source:
     `alive` is asked of rows reached from their container, `visible` of all others.
     """
 
-    table: type[SQLModel]
+    table: AnyTable
     prefix: str
     alive: Predicate
     visible: Predicate
     kind: str = ""
+    relation: str = ""
 
     @property
     def name(self) -> str:
-        """The table's name in SQL."""
-        return f'"{self.table.__tablename__}"'
+        """What stands in `FROM`: the table, or the subquery that is read in its place."""
+        return self.relation or f'"{self.table.__tablename__}"'
 
 
 def always(statement: Statement, alias: str) -> str:
@@ -138,6 +140,20 @@ DATASET = _entity(tables.Dataset, "dst", "DATASET")
 DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
 ARTIFACT = Source(tables.Artifact, "art", undeleted, owned("object_id", deletable=True))
 FILE = Source(tables.File, "fil", always, file_visible)
+EVENT_DURATION = Source(
+    tables.EventDuration,
+    "dur",
+    always,
+    owned("object_id"),
+    relation="""(
+        SELECT tenant_id, object_id, name, count(*) AS count,
+            sum(span) AS total_ms, avg(span) AS mean_ms, max(span) AS max_ms
+        FROM (
+            SELECT tenant_id, object_id, name, (extract(epoch FROM ended_at - at) * 1000)::float8 AS span
+            FROM event WHERE ended_at IS NOT NULL
+        ) spans GROUP BY tenant_id, object_id, name
+    )""",
+)
 EVENT = Source(tables.Event, "evt", always, owned("object_id"))
 AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible)
 SERIES = Source(tables.Series, "ser", always, owned("owner_id"))
@@ -149,7 +165,23 @@ SERVICE_ACCOUNT = Source(tables.Actor, "svc", always, always, "SERVICE_ACCOUNT")
 ROLE_GRANT = Source(tables.RoleGrant, "grt", always, always)
 TOKEN = Source(tables.Token, "tok", always, always)
 OBJECT = Source(tables.Object, "obj", always, always)
-TENANT_SOURCE = Source(tables.Tenant, "ten", always, always)
+TENANT_SOURCE = Source(
+    tables.Tenant,
+    "ten",
+    always,
+    always,
+    relation="(SELECT id AS tenant_id, id, name, created_at FROM tenant)",
+)
 
 ENTITIES = (NAMESPACE, MODEL, MODEL_VERSION, EXPERIMENT, CHECKPOINT, DATASET, DATASET_USE)
 BY_KIND = {source.kind: source for source in ENTITIES}
+
+PREFIXES = {
+    **{source.kind: source.prefix for source in ENTITIES},
+    "ARTIFACT": ARTIFACT.prefix,
+    "USER": USER.prefix,
+    "SERVICE_ACCOUNT": SERVICE_ACCOUNT.prefix,
+    "TOKEN": TOKEN.prefix,
+    "ROLE_GRANT": ROLE_GRANT.prefix,
+}
+"""The prefix of ids, by the kind that audit events name."""

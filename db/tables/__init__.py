@@ -3,6 +3,7 @@
 from db.tables.access import Actor, RoleGrant, Tenant, Token
 from db.tables.artifact import Artifact, File
 from db.tables.dataset import Dataset, DatasetUse
+from db.tables.derived import EventDuration
 from db.tables.experiment import Checkpoint, Experiment, Heartbeat, Parameter
 from db.tables.feed import AuditEvent, Event, IdempotencyRecord, Installation, StreamHead
 from db.tables.metric import Point, Series
@@ -17,6 +18,7 @@ __all__ = [
     "Dataset",
     "DatasetUse",
     "Event",
+    "EventDuration",
     "Experiment",
     "File",
     "Heartbeat",

@@ -33,9 +33,7 @@ class Dataset(EntityRow, table=True):
     digest: str | None = None
     uri: str | None = None
     description: str | None = None
-    data_schema: Any | None = Field(
-        sa_type=JSONB(none_as_null=True), default=None, sa_column_kwargs={"name": "schema"}
-    )
+    data_schema: Any | None = Field(sa_type=JSONB(none_as_null=True), default=None, sa_column_kwargs={"name": "schema"})
     profile: Any | None = Field(sa_type=JSONB(none_as_null=True), default=None)
 
 

@@ -1,0 +1,104 @@
+"""Values that SQL computes from a row and its neighbours, as JSON text."""
+
+from __future__ import annotations
+
+from db.read.column import instant_json, reference
+from db.read.source import PREFIXES
+from db.read.sql import Bind, Expression, Pieces, Statement
+
+
+def metadata(keys: Bind | None, statement: Statement, alias: str) -> Pieces:
+    """The whole metadata, or only these keys of its first level."""
+    value = reference(alias, "metadata")
+    if keys is None:
+        return [Expression(f"{value}::text")]
+    row = statement.alias()
+    return [
+        Expression(
+            f"coalesce((SELECT jsonb_object_agg({row}.key, {row}.value)::text"
+            f" FROM jsonb_each({value}) {row} WHERE {row}.key = ANY({statement.bind(keys)})),'{{}}')"
+        )
+    ]
+
+
+def version_name(statement: Statement, alias: str) -> Pieces:
+    """A version's own name, or its model's."""
+    row = statement.alias()
+    inherited = (
+        f"(SELECT {row}.name FROM model {row} WHERE {row}.tenant_id = {statement.tenant}"
+        f" AND {row}.id = {alias}.model_id)"
+    )
+    return [Expression(f"to_json(coalesce({alias}.name, {inherited}))::text")]
+
+
+def unique_tags(statement: Statement, alias: str) -> Pieces:
+    """The tags that point to a version, sorted."""
+    row = statement.alias()
+    return [
+        Expression(
+            f"coalesce((SELECT to_json(array_agg({row}.tag ORDER BY {row}.tag))::text FROM unique_tag {row}"
+            f" WHERE {row}.tenant_id = {statement.tenant} AND {row}.version_id = {alias}.id),'[]')"
+        )
+    ]
+
+
+def over_files(aggregate: str, statement: Statement, alias: str) -> Pieces:
+    """An aggregate over the files of an artifact."""
+    row = statement.alias()
+    return [
+        Expression(
+            f"(SELECT ({aggregate})::text FROM file {row} WHERE {row}.tenant_id = {statement.tenant}"
+            f" AND {row}.artifact_id = {alias}.id)"
+        )
+    ]
+
+
+def duration(_statement: Statement, alias: str) -> Pieces:
+    """Milliseconds from an event's start to its end."""
+    span = f"to_json((extract(epoch FROM {alias}.ended_at - {alias}.at) * 1000)::float8)::text"
+    return [Expression(f"CASE WHEN {alias}.ended_at IS NULL THEN 'null' ELSE {span} END")]
+
+
+def audited_id(_statement: Statement, alias: str) -> Pieces:
+    """The id of what an audit event is about, with the prefix of its kind."""
+    cases = " ".join(f"WHEN '{kind}' THEN '{prefix}'" for kind, prefix in PREFIXES.items())
+    digits = f"encode(uuid_send({alias}.object_id),'hex')"
+    return [Expression(f"""'"'||CASE {alias}.kind {cases} ELSE 'obj' END||'_'||{digits}||'"'""")]
+
+
+def heartbeat(statement: Statement, alias: str) -> Pieces:
+    """An experiment's last sign of life."""
+    row = statement.alias()
+    return [
+        Expression(
+            f"coalesce((SELECT {instant_json(f'{row}.at')} FROM heartbeat {row}"
+            f" WHERE {row}.tenant_id = {statement.tenant} AND {row}.experiment_id = {alias}.id),'null')"
+        )
+    ]
+
+
+def clock(_statement: Statement, _alias: str) -> Pieces:
+    """The database's clock."""
+    return [Expression(f"({instant_json('clock_timestamp()')})")]
+
+
+def cursor_text(array: str) -> str:
+    """A cursor as SQL text: base64url, without padding, of a JSON array's text."""
+    return f"translate(encode(convert_to({array},'UTF8'),'base64'),E'+/=\\n','-_')"
+
+
+def stream_position(statement: Statement, alias: str) -> Pieces:
+    """Where the stream of a namespace's root stands, as `feed.cursor` writes it."""
+    head, home = statement.alias(), statement.alias()
+    # A stream whose first records are written by this very transaction has no head yet.
+    epoch = f"coalesce({head}.epoch,(SELECT epoch FROM installation LIMIT 1),1)"
+    array = (
+        f"""'["f",'||{epoch}||',[["'||encode(uuid_send({home}.root_id),'hex')||'",'||coalesce({head}.seq,0)||']]]'"""
+    )
+    return [
+        Expression(
+            f"""(SELECT '"'||{cursor_text(array)}||'"' FROM namespace {home} LEFT JOIN stream_head {head}"""
+            f" ON {head}.tenant_id = {statement.tenant} AND {head}.stream_id = {home}.root_id"
+            f" WHERE {home}.tenant_id = {statement.tenant} AND {home}.id = {alias}.namespace_id)"
+        )
+    ]

@@ -1,0 +1,283 @@
+"""One mutation, one transaction: the verb, its answer, its audit record and its numbers in the feed.
+
+The order is begin, verb, answer, audit and heads, commit. Heads come last, because their rows are
+locked until the commit: so numbers are dense and their order is the order of commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlmodel import SQLModel
+
+from db import tables
+from db.access import Caller, Role
+from db.engine import Database
+from db.errors import Conflict, Denied, NameTaken
+from db.identifiers import new_id
+
+Result = dict[str, Any]
+"""What a verb did, as JSON values and ids: kept for callers who lost the answer."""
+
+Answer = Callable[[Result], tuple[str, Sequence[Any]]]
+"""The statement that reads the answer to a result, and its arguments."""
+
+ATTEMPTS = 6
+DENIED_INTERVAL = 1.0  # seconds between two records of refusals of one actor
+
+
+class Again(Exception):
+    """Somebody else was faster: run the verb once more, and it will see what they wrote."""
+
+
+Verb = Callable[..., Awaitable[Result]]
+"""What a mutation does: takes the transaction and the input's fields by name. It checks, writes, and says what was
+done; when it raises DomainError, nothing is written."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A verb to run: under which name, with what, for whom it is meant, and under which key."""
+
+    name: str
+    verb: Verb
+    arguments: Mapping[str, Any]
+    role: Role
+    key: str | None = None
+
+
+TAKE_NUMBERS = """
+    INSERT INTO stream_head AS head (tenant_id, stream_id, seq, epoch, min_seq)
+    VALUES ($1, $2, $3, (SELECT epoch FROM installation LIMIT 1), 0)
+    ON CONFLICT (tenant_id, stream_id) DO UPDATE SET seq = head.seq + $3
+    RETURNING seq
+"""
+"""The last of so many new numbers of a stream; its head stays locked until the commit."""
+
+REMEMBERED = """
+    SELECT verb, input_digest, result FROM idempotency_record
+    WHERE tenant_id = $1 AND actor_id = $2 AND key = $3
+"""
+"""What was done under an idempotency key."""
+
+CLAIM = """
+    INSERT INTO idempotency_record (tenant_id, actor_id, key, verb, input_digest, result, created_at)
+    VALUES ($1, $2, $3, $4, $5, 'null', $6) ON CONFLICT DO NOTHING RETURNING true
+"""
+"""Take an idempotency key; a second caller waits here until the first has committed."""
+
+KEEP_RESULT = "UPDATE idempotency_record SET result = $4 WHERE tenant_id = $1 AND actor_id = $2 AND key = $3"
+
+
+@cache
+def insertion(table: type[SQLModel], names: tuple[str, ...]) -> str:
+    """`INSERT` of these columns into a table."""
+    known = table.__table__.columns  # type: ignore[attr-defined]
+    columns = ", ".join(f'"{known[name].name}"' for name in names)
+    marks = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    return f'INSERT INTO "{table.__tablename__}" ({columns}) VALUES ({marks})'
+
+
+@cache
+def revision(table: type[SQLModel], names: tuple[str, ...]) -> str:
+    """`UPDATE` of these columns of the row with an id."""
+    known = table.__table__.columns  # type: ignore[attr-defined]
+    changes = ", ".join(f'"{known[name].name}" = ${number}' for number, name in enumerate(names, 3))
+    return f'UPDATE "{table.__tablename__}" SET {changes} WHERE tenant_id = $1 AND id = $2'
+
+
+@dataclass
+class Transaction:
+    """What a verb works with: an open transaction, who asks, and what will be recorded."""
+
+    connection: asyncpg.Connection[Any]
+    caller: Caller
+    role: Role
+    request_id: str
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _records: dict[UUID, list[tuple[type[SQLModel], dict[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(list), repr=False
+    )
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The tenant that every statement names."""
+        return self.caller.tenant_id
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows; `$1` is the tenant."""
+        return list(await self.connection.fetch(statement, self.tenant_id, *arguments))
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row; `$1` is the tenant."""
+        return await self.connection.fetchrow(statement, self.tenant_id, *arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        """The first row's first column; `$1` is the tenant."""
+        return await self.connection.fetchval(statement, self.tenant_id, *arguments)
+
+    async def execute(self, statement: str, *arguments: Any) -> None:
+        """Run a statement; `$1` is the tenant."""
+        await self.connection.execute(statement, self.tenant_id, *arguments)
+
+    async def insert(self, table: type[SQLModel], **values: Any) -> None:
+        """Add a row of the caller's tenant; names are the table's columns."""
+        values = {"tenant_id": self.tenant_id, **values}
+        await self.connection.execute(insertion(table, tuple(values)), *values.values())
+
+    async def insert_many(self, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows that name the same columns."""
+        if rows:
+            names = ("tenant_id", *rows[0])
+            values = [(self.tenant_id, *row.values()) for row in rows]
+            await self.connection.executemany(insertion(table, names), values)
+
+    async def update(self, table: type[SQLModel], id_: UUID, **values: Any) -> None:
+        """Change columns of one row."""
+        statement = revision(table, tuple(values))
+        await self.connection.execute(statement, self.tenant_id, id_, *values.values())
+
+    def record(self, stream_id: UUID, table: type[SQLModel], **values: Any) -> None:
+        """Append a row to a stream's log at the end of the transaction, when its number is known."""
+        self._records[stream_id].append((table, values))
+
+    def audit(
+        self,
+        action: str,
+        kind: str,
+        object_id: UUID,
+        *,
+        name: str,
+        stream_id: UUID,
+        namespace_id: UUID | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what is being done, in the stream of a root namespace (or the tenant's own)."""
+        self.record(
+            stream_id,
+            tables.AuditEvent,
+            id=new_id(),
+            at=self.now,
+            action=action,
+            kind=kind,
+            object_id=object_id,
+            object_name=name,
+            namespace_id=namespace_id,
+            actor_id=self.caller.actor_id,
+            actor_name=self.caller.name,
+            request_id=self.request_id,
+            before=before,
+            after=after,
+        )
+
+    async def settle(self) -> None:
+        """Give every recorded row its number and write it. Streams in one order, so that none deadlock."""
+        for stream_id in sorted(self._records):
+            rows = self._records[stream_id]
+            last = await self.fetchval(TAKE_NUMBERS, stream_id, len(rows))
+            for seq, (table, values) in enumerate(rows, last - len(rows) + 1):
+                await self.insert(table, stream_id=stream_id, seq=seq, **values)
+
+
+async def run(database: Database, caller: Caller, request_id: str, call: Call, answer: Answer) -> str:
+    """Do it, and return the answer's JSON.
+
+    Raises:
+        DomainError: the verb refused, and nothing was written.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            text = await _once(database, caller, request_id, call, answer)
+        except (Again, asyncpg.UniqueViolationError) as error:
+            if attempt == ATTEMPTS - 1:
+                raise NameTaken from error
+        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+            if attempt == ATTEMPTS - 1:
+                raise Conflict("The same rows were changed too often at once. Try again.") from error
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        except Denied as refusal:
+            await _record_denied(database, caller, request_id, call, refusal)
+            raise
+        else:
+            return text
+    raise AssertionError("unreachable")
+
+
+async def _once(database: Database, caller: Caller, request_id: str, call: Call, answer: Answer) -> str:
+    async with database.transaction() as connection:
+        tx = Transaction(connection, caller, call.role, request_id)
+        result = await _result(tx, call)
+        statement, arguments = answer(result)
+        text: str = await connection.fetchval(statement, *arguments)
+        await tx.settle()
+        return text
+
+
+async def _result(tx: Transaction, call: Call) -> Result:
+    if call.key is None:
+        return await call.verb(tx, **call.arguments)
+    digest = hashlib.sha256(_canonical(call)).digest()
+    who = (tx.caller.actor_id, call.key)
+    if await tx.fetchval(CLAIM, *who, call.name, digest, tx.now):
+        result = await call.verb(tx, **call.arguments)
+        await tx.execute(KEEP_RESULT, *who, orjson.loads(orjson.dumps(result)))
+        return result
+    kept = await tx.fetchrow(REMEMBERED, *who)
+    if kept is None:
+        raise Again
+    if kept["verb"] != call.name or kept["input_digest"] != digest:
+        raise Conflict(
+            "This idempotency key was used with other input. Use a new key for each intent.",
+            path=("input", "idempotencyKey"),
+        )
+    return dict(kept["result"])
+
+
+def _canonical(call: Call) -> bytes:
+    """The input as bytes: equal for equal input, whatever the order of its keys."""
+    return repr((call.name, _sorted(call.arguments))).encode("utf-8", "surrogatepass")
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sorted((key, _sorted(item)) for key, item in value.items())
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+_denied_at: dict[UUID, float] = {}
+
+
+async def _record_denied(database: Database, caller: Caller, request_id: str, call: Call, refusal: Denied) -> None:
+    """Leave a record of a refusal, at most one a second for each actor."""
+    now = time.monotonic()
+    if now - _denied_at.get(caller.actor_id, -DENIED_INTERVAL) < DENIED_INTERVAL:
+        return
+    _denied_at[caller.actor_id] = now
+    with contextlib.suppress(asyncpg.PostgresError):
+        async with database.transaction() as connection:
+            tx = Transaction(connection, caller, call.role, request_id)
+            about = refusal.details
+            tx.audit(
+                "DENIED",
+                about.get("kind", "NAMESPACE"),
+                about.get("object_id", caller.tenant_id),
+                name=call.name,
+                stream_id=about.get("stream_id", caller.tenant_id),
+                namespace_id=about.get("namespace_id"),
+                after={"mutation": call.name},
+            )
+            await tx.settle()

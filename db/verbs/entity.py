@@ -1,0 +1,279 @@
+"""What all entities have in common when they are written: found, added, revised, removed, brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from db import tables
+from db.access import Role
+from db.errors import Denied, Invalid, NameTaken, NotFound, RevisionConflict
+from db.identifiers import format_id, new_id, parse_id
+from db.read.source import ENTITIES, Source, readable_namespace
+from db.read.sql import Bind, Compiled, Statement
+from db.transaction import Transaction
+
+Path = tuple[str, ...]
+ID: Path = ("input", "id")
+
+UNAUDITED = {"tenant_id", "id", "namespace_id", "created_at", "created_by", "updated_at", "deleted_at", "revision"}
+LINKS = {
+    "model_id": "mod",
+    "version_id": "ver",
+    "experiment_id": "exp",
+    "checkpoint_id": "ckp",
+    "dataset_id": "dst",
+    "namespace_id": "nsp",
+}
+
+
+@dataclass(frozen=True)
+class Home:
+    """A namespace, as far as writing in it needs it: where it is, and whose stream records it."""
+
+    id: UUID
+    path: str
+    root_id: UUID
+    lineage: Sequence[UUID]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row that the caller may see, locked until the transaction ends, and where it lives."""
+
+    source: Source
+    row: asyncpg.Record
+    home: Home
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+        return self.row["id"]  # type: ignore[no-any-return]
+
+    @property
+    def name(self) -> str:
+        """What people call it, for the record."""
+        return str(named(self.row) or format_id(self.source.prefix, self.id))
+
+
+def named(row: Mapping[str, Any]) -> str | None:
+    """The name of a row: a version's string, a dataset use's role."""
+    for column in ("path", "name", "version", "role"):
+        if row.get(column) is not None:
+            return str(row[column])
+    return None
+
+
+WANTED = Bind(lambda env: env["$id"], "uuid")
+HOME = "h.id AS home_id, h.path AS home_path, h.root_id AS home_root, h.lineage AS home_lineage"
+
+
+@cache
+def finding(source: Source, *, restricted: bool, deleted: bool, lock: bool) -> Compiled:
+    """The statement that finds a row in the caller's sight (or a deleted one in a namespace in sight)."""
+    statement = Statement(restricted)
+    id_ = statement.bind(WANTED)
+    sight = source.visible(statement, "e")
+    if deleted:
+        sight = f"e.deleted_at IS NOT NULL AND {readable_namespace(statement, 'h')}"
+    table = f'"{source.table.__tablename__}"'
+    text = (
+        f"SELECT e.*, {HOME} FROM {table} e JOIN namespace h ON h.tenant_id = {statement.tenant}"
+        f" AND h.id = e.namespace_id WHERE e.tenant_id = {statement.tenant} AND e.id = {id_} AND {sight}"
+        f"{' FOR NO KEY UPDATE OF e' if lock else ''}"
+    )
+    return Compiled(text, tuple(statement.binds))
+
+
+async def load(
+    tx: Transaction, source: Source, text: str, path: Path = ID, *, role: Role | None = None, deleted: bool = False
+) -> Found:
+    """The object of an id, locked, when the caller may do this to it.
+
+    `role` is what is needed, by default what the mutation declares.
+
+    Raises:
+        NotFound: there is none in the caller's sight.
+        Denied: the caller may see it, but not change it.
+        Invalid: the id is malformed or of another type.
+    """
+    id_ = parse_id(text, (source.prefix,), path)
+    needed = tx.role if role is None else role
+    restricted = tx.caller.scope is not None
+    compiled = finding(source, restricted=restricted, deleted=deleted, lock=needed > Role.READER)
+    env = {"$tenant": tx.tenant_id, "$scope": tx.caller.scope, "$actor": tx.caller.actor_id, "$id": id_}
+    row = await tx.connection.fetchrow(compiled.text, *compiled.arguments(env))
+    if row is None:
+        kind = source.kind.lower().replace("_", " ")
+        raise NotFound(f"There is no {'deleted ' if deleted else ''}{kind} {text}, or you may not see it.", path=path)
+    home = Home(row["home_id"], row["home_path"], row["home_root"], row["home_lineage"])
+    found = Found(source, row, home)
+    require(tx, home, needed, path, kind=source.kind, object_id=id_)
+    return found
+
+
+def require(tx: Transaction, home: Home, role: Role, path: Path, *, kind: str = "NAMESPACE", object_id: UUID) -> None:
+    """Raises Denied unless the caller holds the role in a namespace that it may see."""
+    held = tx.caller.role_on(home.lineage)
+    if held is None or held < role:
+        raise Denied(
+            f"This needs the role {role.name} on the namespace {home.path!r}; you are {held.name if held else 'nobody'}"
+            " there. Ask one of its admins.",
+            path=path,
+            kind=kind,
+            object_id=object_id,
+            namespace_id=home.id,
+            stream_id=home.root_id,
+        )
+
+
+async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | None = None) -> Found:
+    """An object of any type by its id: the owner of metrics, artifacts, events, metadata.
+
+    Raises:
+        NotFound, Denied, Invalid: as `load`.
+    """
+    prefixes = {source.prefix: source for source in ENTITIES}
+    parse_id(text, tuple(prefixes), path)
+    return await load(tx, prefixes[text.partition("_")[0]], text, path, role=role)
+
+
+async def add(
+    tx: Transaction, source: Source, home: Home, containers: Iterable[UUID] = (), id_: UUID | None = None, **values: Any
+) -> UUID:
+    """A new entity with its narrow row and its audit record; `values` are columns, already checked."""
+    id_ = id_ or new_id()
+    values = {name: value for name, value in values.items() if value is not None}
+    known = {"id": id_, "namespace_id": home.id}
+    await tx.insert(
+        tables.Object,
+        **known,
+        kind=source.kind,
+        container_ids=list(containers),
+        name=named(values) or format_id(source.prefix, id_),
+    )
+    stamps = {"created_at": tx.now, "created_by": tx.caller.actor_id, "updated_at": tx.now}
+    await tx.insert(source.table, **known, **stamps, **values)  # type: ignore[arg-type]
+    note(tx, "CREATE", source, home, id_, name=named(values), after=shown(values, source))
+    return id_
+
+
+def note(
+    tx: Transaction, action: str, source: Source, home: Home, id_: UUID, *, name: str | None, **change: Any
+) -> None:
+    """The audit record of a change to an entity."""
+    label = name or format_id(source.prefix, id_)
+    tx.audit(action, source.kind, id_, name=label, stream_id=home.root_id, namespace_id=home.id, **change)
+
+
+def shown(values: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """Columns as an audit record keeps them: JSON, named as in the schema."""
+    return {camel(name): _json(name, value, source) for name, value in values.items() if name not in UNAUDITED}
+
+
+def _json(name: str, value: Any, source: Source) -> Any:
+    if isinstance(value, UUID):
+        return format_id(LINKS.get(name, source.prefix if name == "parent_id" else "obj"), value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def camel(name: str) -> str:
+    """`created_at` to `createdAt`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+async def revise(tx: Transaction, found: Found, changes: Mapping[str, Any], if_revision: int | None = None) -> bool:
+    """Change columns, already checked; says whether anything was different.
+
+    Raises:
+        RevisionConflict: `if_revision` is not the object's revision.
+        Invalid: a column that must have a value would lose it.
+    """
+    check_revision(found, if_revision)
+    table = found.source.table.__table__.columns  # type: ignore[union-attr]
+    different = {name: value for name, value in changes.items() if value != found.row[name]}
+    for name, value in different.items():
+        if value is None and not table[name].nullable:
+            raise Invalid(f"`input.patch.{camel(name)}` must not be null.", path=("input", "patch", camel(name)))
+    if not different:
+        return False
+    await _stamp(tx, found, **different)
+    if "name" in different:
+        await tx.update(tables.Object, found.id, name=different["name"])
+    before = shown({name: found.row[name] for name in different}, found.source)
+    note(
+        tx,
+        "UPDATE",
+        found.source,
+        found.home,
+        found.id,
+        name=found.name,
+        before=before,
+        after=shown(different, found.source),
+    )
+    return True
+
+
+def check_revision(found: Found, if_revision: int | None) -> None:
+    """Raises RevisionConflict when the object changed since the caller read it."""
+    current = found.row["revision"]
+    if if_revision is not None and if_revision != current:
+        raise RevisionConflict(
+            f"The object is at revision {current}, not {if_revision}. Read it again, then repeat your change.",
+            path=("input", "ifRevision"),
+            current_revision=current,
+        )
+
+
+async def _stamp(tx: Transaction, found: Found, **values: Any) -> None:
+    table: Any = found.source.table
+    await tx.update(table, found.id, **values, updated_at=tx.now, revision=found.row["revision"] + 1)
+
+
+async def remove(tx: Transaction, found: Found, if_revision: int | None = None) -> None:
+    """Stamp an entity as deleted; what it contains disappears with it."""
+    check_revision(found, if_revision)
+    await _stamp(tx, found, deleted_at=tx.now)
+    await tx.update(tables.Object, found.id, deleted_at=tx.now)
+    before = shown({"name": found.name}, found.source)
+    note(tx, "DELETE", found.source, found.home, found.id, name=found.name, before=before)
+
+
+async def bring_back(tx: Transaction, found: Found, **changes: Any) -> None:
+    """Undo a deletion; `changes` are columns that must differ now, such as a new name."""
+    await _stamp(tx, found, deleted_at=None, **changes)
+    renamed = {"name": changes["name"]} if "name" in changes else {}
+    await tx.update(tables.Object, found.id, deleted_at=None, **renamed)
+    name = str(named({**dict(found.row), **changes}) or found.name)
+    note(
+        tx,
+        "RESTORE",
+        found.source,
+        found.home,
+        found.id,
+        name=name,
+        after=shown({"name": name, **changes}, found.source),
+    )
+
+
+async def refuse_taken(tx: Transaction, source: Source, where: Path, *, but: UUID | None = None, **values: Any) -> None:
+    """Raises NameTaken when another live row holds these values."""
+    names = list(values)
+    terms = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ${number}' for number, name in enumerate(names, 3))
+    alive = "visible" if source.kind == "NAMESPACE" else "deleted_at IS NULL"
+    table = source.table.__tablename__
+    statement = f'SELECT id FROM "{table}" WHERE tenant_id = $1 AND id IS DISTINCT FROM $2 AND {terms} AND {alive}'
+    taken = await tx.fetchval(statement, but, *values.values())
+    if taken is not None:
+        holder = format_id(source.prefix, taken)
+        remedy = "Choose another, or delete or rename that."
+        raise NameTaken(f"{values[names[-1]]!r} is taken by {holder}. {remedy}", path=where)

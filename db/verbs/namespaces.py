@@ -1,0 +1,183 @@
+"""Namespaces: made when first named, moved with all below them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from db.access import Role
+from db.errors import Invalid, NotFound
+from db.identifiers import new_id, parse_id
+from db.names import MAX_LEVELS, check_path
+from db.read.source import NAMESPACE
+from db.transaction import Result, Transaction
+from db.verbs import entity
+from db.verbs.entity import ID, Found, Home, Path
+from db.verbs.values import checked
+
+DEFAULT = "default"
+
+NEAREST = """
+    SELECT id, path, root_id, lineage FROM namespace
+    WHERE tenant_id = $1 AND path = ANY($2) AND visible ORDER BY cardinality(lineage) DESC LIMIT 1
+"""
+"""The deepest existing namespace on the way to a path."""
+
+MOVE_BELOW = """
+    UPDATE namespace SET path = $3 || substr(path, length($4) + 1), updated_at = $5
+    WHERE tenant_id = $1 AND $2 = ANY(lineage) AND id <> $2
+"""
+"""Rewrite the paths of all below a namespace, deleted ones too."""
+
+SHOW_BELOW = """
+    UPDATE namespace n SET visible = NOT EXISTS (
+        SELECT 1 FROM namespace a WHERE a.tenant_id = $1 AND a.id = ANY(n.lineage) AND a.deleted_at IS NOT NULL
+    ) WHERE n.tenant_id = $1 AND $2 = ANY(n.lineage)
+"""
+"""Work out anew what of a subtree is in sight."""
+
+CLASHES_BELOW = """
+    SELECT mine.path FROM namespace mine JOIN namespace other ON other.tenant_id = $1 AND other.visible
+        AND other.path = $3 || substr(mine.path, length($4) + 1) AND NOT $2 = ANY(other.lineage)
+    WHERE mine.tenant_id = $1 AND $2 = ANY(mine.lineage) LIMIT 1
+"""
+"""A path below a namespace that would be taken after a move."""
+
+
+def _home(row: asyncpg.Record) -> Home:
+    return Home(row["id"], row["path"], row["root_id"], row["lineage"])
+
+
+async def ensure(tx: Transaction, path: str, where: Path = ("input", "namespace"), role: Role | None = None) -> Home:
+    """The namespace of a path, made with all above it when it is first named.
+
+    Raises:
+        Denied: the caller lacks the role there; or, for what is to be made, on what exists above it.
+        Invalid: the path breaks the rules of names.
+    """
+    path = check_path(path, ".".join(where), path=where)
+    parts = path.split("/")
+    prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    nearest = await tx.fetchrow(NEAREST, prefixes)
+    home = _home(nearest) if nearest else None
+    _require(tx, home, path, where, role or tx.role)
+    for missing in prefixes[home.path.count("/") + 1 if home else 0 :]:
+        home = await _make(tx, home, missing)
+    return home  # type: ignore[return-value]
+
+
+def _require(tx: Transaction, home: Home | None, path: str, where: Path, role: Role) -> None:
+    """What is missing and what is not the caller's look the same."""
+    held = tx.caller.role_on(home.lineage if home else ())
+    if held is None or (home is None and held < Role.ADMIN):
+        raise NotFound(
+            f"There is no namespace {path!r} that you may see, and only an admin of the tenant can make a new root."
+            " Name one that you may write to.",
+            path=where,
+        )
+    if home is not None:
+        entity.require(tx, home, role, where, object_id=home.id)
+
+
+async def _make(tx: Transaction, parent: Home | None, path: str, **values: Any) -> Home:
+    id_ = new_id()
+    home = Home(id_, path, parent.root_id if parent else id_, [*(parent.lineage if parent else ()), id_])
+    await entity.add(
+        tx,
+        NAMESPACE,
+        home,
+        id_=id_,
+        parent_id=parent.id if parent else None,
+        root_id=home.root_id,
+        name=path.rpartition("/")[2],
+        path=path,
+        lineage=list(home.lineage),
+        visible=True,
+        **values,
+    )
+    return home
+
+
+async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
+    """Make a namespace, or get the one of that path unchanged."""
+    where = ("input", "path")
+    path = check_path(path, "input.path", path=where)
+    known = await tx.fetchrow(NEAREST, [path])
+    if known:
+        _require(tx, _home(known), path, where, tx.role)
+        return {"namespace": known["id"], "created": False}
+    parent_path = path.rpartition("/")[0]
+    if parent_path:
+        parent: Home | None = await ensure(tx, parent_path, where)
+    else:
+        parent = None
+        _require(tx, None, path, where, tx.role)
+    home = await _make(tx, parent, path, **checked(values))
+    return {"namespace": home.id, "created": True}
+
+
+async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision: int | None = None) -> Result:
+    """Change a namespace; a new name moves all that is below it."""
+    found = await entity.load(tx, NAMESPACE, id)
+    changes = checked(patch, "input.patch")
+    name = changes.get("name")
+    if name is not None and name != found.row["name"]:
+        entity.check_revision(found, if_revision)
+        changes["path"] = await _move(tx, found, name, ("input", "patch", "name"))
+    await entity.revise(tx, found, changes, if_revision)
+    return {"namespace": found.id}
+
+
+async def _move(tx: Transaction, found: Found, name: str, where: Path) -> str:
+    old = found.row["path"]
+    parent = old.rpartition("/")[0]
+    new = f"{parent}/{name}" if parent else name
+    await entity.refuse_taken(tx, NAMESPACE, where, but=found.id, path=new)
+    await tx.execute(MOVE_BELOW, found.id, new, old, tx.now)
+    return new
+
+
+async def delete(tx: Transaction, *, id: str, if_revision: int | None = None) -> Result:
+    """Delete a namespace; all that is in it or below it goes out of sight."""
+    found = await entity.load(tx, NAMESPACE, id)
+    if found.row["path"] == DEFAULT:
+        raise Invalid("The namespace `default` cannot be deleted: it is where objects go without one.", path=ID)
+    await entity.remove(tx, found, if_revision)
+    await tx.execute(SHOW_BELOW, found.id)
+    return {"deletedId": id}
+
+
+DELETED = f"""
+    SELECT e.*, {entity.HOME} FROM namespace e JOIN namespace h ON h.tenant_id = $1 AND h.id = e.id
+    WHERE e.tenant_id = $1 AND e.id = $2 AND e.deleted_at IS NOT NULL FOR NO KEY UPDATE OF e
+"""
+"""A deleted namespace by its id."""
+
+
+async def restore(tx: Transaction, *, id: str, new_name: str | None = None) -> Result:
+    """Bring a deleted namespace back, under a new name if its own is taken."""
+    found = await _deleted(tx, id)
+    changes = checked({"name": new_name or found.row["name"]})
+    where = ("input", "newName")
+    changes["path"] = await _move(tx, found, changes["name"], where)
+    clash = await tx.fetchval(CLASHES_BELOW, found.id, changes["path"], found.row["path"])
+    if clash:
+        await entity.refuse_taken(tx, NAMESPACE, where, path=clash)
+    await entity.bring_back(tx, found, **changes)
+    await tx.execute(SHOW_BELOW, found.id)
+    return {"namespace": found.id}
+
+
+async def _deleted(tx: Transaction, text: str) -> Found:
+    id_: UUID = parse_id(text, (NAMESPACE.prefix,), ID)
+    row = await tx.fetchrow(DELETED, id_)
+    if row is None or tx.caller.role_on(row["lineage"]) is None:
+        raise NotFound(f"There is no deleted namespace {text}, or you may not see it.", path=ID)
+    found = Found(NAMESPACE, row, _home(row))
+    entity.require(tx, found.home, tx.role, ID, object_id=id_)
+    return found
+
+
+__all__ = ["DEFAULT", "MAX_LEVELS", "create", "delete", "ensure", "restore", "update"]

@@ -1,0 +1,38 @@
+"""Checkpoints of experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from db.read.link import by_column, children_by
+from db.read.source import CHECKPOINT
+from graphql_schema import enums, listings
+from graphql_schema.connection import Connection, many
+from graphql_schema.fields import column, entity, one
+from graphql_schema.node import Entity
+from graphql_schema.scalars import MetricValue, SafeInt
+
+if TYPE_CHECKING:
+    from graphql_schema.experiment import Experiment
+    from graphql_schema.version import ModelVersion
+
+ExperimentType = Annotated["Experiment", strawberry.lazy("graphql_schema.experiment")]
+VersionType = Annotated["ModelVersion", strawberry.lazy("graphql_schema.version")]
+
+
+@entity(CHECKPOINT)
+class Checkpoint(Entity):
+    """A saved state of an experiment at a step: what a job resumes from."""
+
+    name: str | None = column("A name for people.")
+    step: SafeInt | None = column("The training step at which it was saved.")
+    epoch: MetricValue | None = column("The epoch at which it was saved; fractions are allowed.")
+    status: enums.CheckpointStatus = column("Whether a job can resume from it.")
+    experiment: ExperimentType = one("The experiment that it belongs to.", by_column("experiment_id"), contained=True)
+    versions: Connection[VersionType] = many(
+        "The model versions that were made from it.",
+        lambda: listings.MODEL_VERSIONS,
+        children_by("checkpoint_id"),
+    )

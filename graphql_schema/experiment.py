@@ -1,0 +1,113 @@
+"""Experiments: training jobs."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from db import tables
+from db.read import value
+from db.read.link import best_checkpoint, by_column, children_by, latest_checkpoint
+from db.read.order import by_column as ordered_by
+from db.read.plan import Window
+from db.read.source import CHECKPOINT, EVENT_DURATION, EXPERIMENT
+from graphql_schema import enums, listings
+from graphql_schema.connection import Connection, many
+from graphql_schema.event import Event, EventDuration
+from graphql_schema.fields import Argument, column, computed, entity, listed, one, picked
+from graphql_schema.filters import plain
+from graphql_schema.node import DatasetUseType, Entity
+from graphql_schema.scalars import JSON, Cursor, MetricValue
+from graphql_schema.selection import Selected
+
+if TYPE_CHECKING:
+    from db.read.link import Link
+    from graphql_schema.checkpoint import Checkpoint
+    from graphql_schema.version import ModelVersion
+
+CheckpointType = Annotated["Checkpoint", strawberry.lazy("graphql_schema.checkpoint")]
+VersionType = Annotated["ModelVersion", strawberry.lazy("graphql_schema.version")]
+ExperimentType = Annotated["Experiment", strawberry.lazy("graphql_schema.experiment")]
+
+
+@strawberry.enum(description="Which end of a metric is the better one.")
+class MetricMode(enum.Enum):
+    MIN = strawberry.enum_value("MIN", description="The lesser, as of a loss.")
+    MAX = strawberry.enum_value("MAX", description="The greater, as of an accuracy.")
+
+
+def _best(selected: Selected) -> Link:
+    mode = plain(selected.arguments["mode"].raw)
+    return best_checkpoint(selected.arguments["metric"].bind("text"), least=mode == "MIN")
+
+
+@entity(EXPERIMENT)
+class Experiment(Entity):
+    """One training job: its hyperparameters, environment, metrics, events and checkpoints."""
+
+    name: str = column("Unique in its namespace among what is not deleted.")
+    description: str | None = column("What it tries.")
+    owner: str | None = column("Who answers for it.")
+    framework: enums.Framework | None = column("The library that it trains with.")
+    external_id: str | None = column("The trainer's own id of it; unique in its namespace.")
+    status: enums.ExperimentStatus = column("Where it stands.")
+    hyperparameters: JSON = column("What was chosen for it; typed, nested as the trainer likes.")
+    environment: JSON = column("What it runs on: packages, host, commit, command.")
+    group: str | None = column("What it is compared within, such as a sweep.")
+    parent: ExperimentType | None = one("The experiment that it is part of.", by_column("parent_id"))
+    children: Connection[ExperimentType] = many(
+        "The experiments that are part of it, newest first.",
+        lambda: listings.EXPERIMENTS,
+        children_by("parent_id"),
+    )
+    started_at: datetime = column("When it began.")
+    ended_at: datetime | None = column("When it finished; null while it has not.")
+    heartbeat_at: datetime | None = computed("Its last sign of life.", value.heartbeat)
+    stall_after_seconds: MetricValue = column("How long it may be silent before it is STALLED.", "stall_after")
+    checkpoints: Connection[CheckpointType] = many(
+        "Its checkpoints, newest first.",
+        lambda: listings.CHECKPOINTS,
+        children_by("experiment_id"),
+        contained=True,
+    )
+    latest_checkpoint: CheckpointType | None = picked(
+        "The complete checkpoint with the greatest step: what a job resumes from.",
+        CHECKPOINT,
+        lambda _: latest_checkpoint,
+    )
+    best_checkpoint: CheckpointType | None = picked(
+        "The complete checkpoint whose own metric is best; those without the metric do not take part.",
+        CHECKPOINT,
+        _best,
+        Argument("metric", str, "The key of a series on the checkpoints.", ...),
+        Argument("mode", MetricMode, "Which end is the better one.", MetricMode.MAX),
+    )
+    versions: Connection[VersionType] = many(
+        "The model versions that it produced.", lambda: listings.MODEL_VERSIONS, children_by("experiment_id")
+    )
+    datasets: Connection[DatasetUseType] = many(
+        "The datasets that it uses, with their roles.",
+        lambda: listings.DATASET_USES,
+        children_by("object_id"),
+        contained=True,
+    )
+    timeline: Connection[Event] = many(
+        "Its events from first to last, spans with their ends.",
+        lambda: listings.TIMELINE,
+        children_by("object_id"),
+        contained=True,
+        page=50,
+    )
+    event_durations: list[EventDuration] = listed(
+        "How long its ended spans took, by name.",
+        lambda _: Window(
+            EVENT_DURATION, [ordered_by(tables.EventDuration, "name")], 1000, children_by("object_id"), True
+        ),
+        expected=5,
+    )
+    feed_cursor: Cursor = computed(
+        "Where the stream of its namespace's changes stands: for `changes(after:)`.", value.stream_position
+    )

@@ -1,0 +1,268 @@
+"""The words in which mutations are declared, and how one runs.
+
+A mutation is a verb of `db.verbs`, the role that it needs, and the types of its input and payload.
+There are no resolvers: the runner in `db.transaction` gets the verb and the compiled payload.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+import strawberry
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLObjectType,
+    get_nullable_type,
+)
+
+from db.access import Role
+from db.errors import DomainError
+from db.identifiers import format_id
+from db.read.link import by_id
+from db.read.nodes import ByIds
+from db.read.plan import Leaf, One, Plan, literal
+from db.read.sql import Bind, Compiled, Environment, Expression, Statement, concatenated
+from db.transaction import Call, Verb
+from graphql_schema.fields import SOURCES, Argument, read_field, snake_case
+from graphql_schema.filters import plain
+from graphql_schema.selection import Nodes, Planner, Selected
+from graphql_schema.user_error import UserError
+
+RESULT = "$result"
+
+
+def given(description: str, **options: Any) -> Any:
+    """A field of an input type; give `default` where it may be absent."""
+    return strawberry.field(description=description, **options)
+
+
+def optional(description: str) -> Any:
+    """A field of an input type that may be absent; in a patch, absent leaves the value as it is."""
+    return strawberry.field(description=description, default=strawberry.UNSET)
+
+
+def payload(cls: type) -> type:
+    """Declare a class as the payload of a mutation; its docstring is the description."""
+    return strawberry.type(cls, description=inspect.cleandoc(cls.__doc__ or ""))
+
+
+@dataclass(frozen=True)
+class ChangedRead:
+    """The object (or objects) whose id the verb's result holds."""
+
+    key: str
+
+    def plan(self, selected: Selected) -> Plan:
+        type_ = selected.type
+        if not isinstance(type_, GraphQLObjectType):
+            return self._any_type(selected)
+        source = SOURCES[type_.name]
+        if self.key.endswith("s"):
+            return ByIds(
+                Bind(lambda env: [as_uuid(item) for item in env[RESULT].get(self.key, ())], "uuid[]"),
+                Bind(lambda env: [source.prefix] * len(env[RESULT].get(self.key, ())), "text[]"),
+                [(source, selected.object())],
+            )
+        return One(source, by_id(self._bind()), selected.object())
+
+    def _bind(self) -> Bind:
+        return Bind(lambda env: as_uuid(env[RESULT].get(self.key)), "uuid")
+
+    def _any_type(self, selected: Selected) -> Plan:
+        """An entity of any type: its prefix stands in the result beside its id."""
+        types = [t for t in selected.planner.schema.get_possible_types(selected.type) if t.name in SOURCES]  # type: ignore[arg-type]
+        ids = Bind(lambda env: [as_uuid(env[RESULT].get(self.key))], "uuid[]")
+        prefixes = Bind(lambda env: [env[RESULT].get(f"{self.key}Prefix")], "text[]")
+        alternatives = [(SOURCES[t.name], selected.planner.object(t, selected.nodes)) for t in types]
+        return First(ByIds(ids, prefixes, alternatives))
+
+
+@dataclass(frozen=True)
+class First:
+    """The only entry of a list of one."""
+
+    plan: ByIds
+
+    def render(self, statement: Statement, alias: str) -> list[str | Expression]:
+        text = concatenated(self.plan.render(statement, alias))
+        return [Expression(f"substr({text}, 2, length({text}) - 2)")]
+
+
+def as_uuid(value: Any) -> UUID | None:
+    """An id of a result, which comes as text when it was kept for a retry."""
+    return UUID(value) if isinstance(value, str) else value
+
+
+def changed(description: str, key: str) -> Any:
+    """A payload's object; null when the mutation was refused. A key in the plural is a list."""
+    return read_field(ChangedRead(key), description)
+
+
+@dataclass(frozen=True)
+class ToldRead:
+    """A plain value of the verb's result."""
+
+    key: str
+
+    def plan(self, selected: Selected) -> Plan:
+        bind = Bind(lambda env: orjson.dumps(env[RESULT].get(self.key)).decode(), "text")
+        return Leaf(lambda statement, alias: [Expression(statement.bind(bind))])
+
+
+def told(description: str, key: str) -> Any:
+    """A payload's plain value; null when the mutation was refused."""
+    return strawberry.field(description=description, metadata={"read": ToldRead(key)})
+
+
+class NoErrors:
+    """`userErrors` of a mutation that was done."""
+
+    def plan(self, selected: Selected) -> Plan:
+        return literal("[]")
+
+
+@strawberry.type(description="What every mutation answers.")
+class Payload:
+    user_errors: list[UserError] = read_field(NoErrors(), "Why it was refused; empty when it was done.")
+
+
+@dataclass(frozen=True)
+class MutationRead:
+    """How a mutation runs."""
+
+    verb: Verb
+    role: Role
+
+    def plan(self, selected: Selected) -> Plan:
+        raise TypeError("a mutation is prepared, not planned")
+
+    def prepare(self, key: str, selected: Selected, *, restricted: bool) -> Prepared:
+        """Everything of the mutation that does not depend on the values of its variables."""
+        statement = Statement(restricted)
+        text = concatenated(selected.object().render(statement, ""))
+        definition = selected.planner.schema.mutation_type.fields[selected.name]  # type: ignore[union-attr]
+        return Prepared(
+            key=key,
+            name=selected.name,
+            verb=self.verb,
+            role=self.role,
+            input=selected.arguments["input"].get,
+            decode=decoder(definition.args["input"].type),
+            answer=Compiled(f"SELECT {text}", tuple(statement.binds)),
+            refuse=refuser(selected),
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A mutation of an operation, ready to run with any values of its variables."""
+
+    key: str
+    name: str
+    verb: Verb
+    role: Role
+    input: Callable[[Environment], Any]
+    decode: Callable[[Any], Any]
+    answer: Compiled
+    refuse: Callable[[DomainError], str]
+
+    def call(self, env: Environment) -> Call:
+        """What the runner is to do."""
+        arguments = self.decode(self.input(env))
+        key = arguments.pop("idempotency_key", None)
+        return Call(self.name, self.verb, arguments, self.role, key)
+
+
+def mutation(description: str, verb: Verb, role: Role, input_type: type) -> Any:
+    """A field of `Mutation`. Who may call it is said by its rule."""
+    needs = f"Needs the role {role.name} on the namespace that it is about."
+    argument = Argument("input", input_type, "What to do.", ...)
+    return read_field(MutationRead(verb, role), f"{description}\n\n{needs}", [argument])
+
+
+@cache
+def decoder(type_: GraphQLInputType) -> Callable[[Any], Any]:
+    """From a coerced input to a verb's arguments: snake_case names, enums by their stored word."""
+    nullable = get_nullable_type(type_)
+    if isinstance(nullable, GraphQLList):
+        item = decoder(nullable.of_type)
+        return lambda value: None if value is None else [item(entry) for entry in value]
+    if isinstance(nullable, GraphQLInputObjectType):
+        fields = {name: (_argument_name(field, name), field.type) for name, field in nullable.fields.items()}
+        return lambda value: (
+            None if value is None else {fields[k][0]: decoder(fields[k][1])(v) for k, v in value.items()}
+        )
+    return plain if isinstance(nullable, GraphQLEnumType) else lambda value: value
+
+
+def _argument_name(field: Any, name: str) -> str:
+    """The name of the verb's argument: the field's Python name, which may be the column's."""
+    return str(field.out_name or snake_case(name))
+
+
+def refuser(selected: Selected) -> Callable[[DomainError], str]:
+    """Writes the payload of a refused mutation: everything null but `userErrors`."""
+    planner, type_ = selected.planner, selected.type
+    fields = [(key, nodes) for key, nodes in selected.collected().items()]
+    errors = {key: _error_fields(planner, nodes) for key, nodes in fields if nodes[0].name.value == "userErrors"}
+
+    def refuse(error: DomainError) -> str:
+        body: dict[str, Any] = {}
+        for key, nodes in fields:
+            name = nodes[0].name.value
+            body[key] = type_.name if name == "__typename" else None
+            if key in errors:
+                body[key] = [_user_error(errors[key], error)]
+        return orjson.dumps(body).decode()
+
+    return refuse
+
+
+ErrorFields = Mapping[str, Sequence[tuple[str, str]]]
+
+
+def _error_fields(planner: Planner, nodes: Nodes) -> ErrorFields:
+    """For each type of error, the selected fields: response key and name."""
+    types = {name: planner.schema.type_map[name] for name in ("Refusal", "RevisionConflict")}
+
+    def of(type_: Any) -> list[tuple[str, str]]:
+        collected: dict[str, list[FieldNode]] = planner.collect(type_, nodes)
+        return [(key, group[0].name.value) for key, group in collected.items()]
+
+    return {name: of(type_) for name, type_ in types.items()}
+
+
+def _user_error(fields: ErrorFields, error: DomainError) -> dict[str, Any]:
+    name = "RevisionConflict" if error.code == "REVISION_CONFLICT" else "Refusal"
+    values = {
+        "__typename": name,
+        "message": error.message,
+        "code": error.code,
+        "path": list(error.path) or None,
+        "currentRevision": error.details.get("current_revision"),
+    }
+    return {key: values[field] for key, field in fields[name]}
+
+
+__all__ = [
+    "MutationRead",
+    "Payload",
+    "Prepared",
+    "changed",
+    "format_id",
+    "given",
+    "mutation",
+    "optional",
+    "payload",
+    "told",
+]

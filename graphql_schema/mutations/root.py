@@ -1,0 +1,15 @@
+"""The root of all mutations."""
+
+from __future__ import annotations
+
+import strawberry
+
+from graphql_schema.mutations.model import ModelMutations
+from graphql_schema.mutations.namespace import NamespaceMutations
+
+
+@strawberry.type(
+    description="What can be changed. Each field is one transaction with its audit record; several run in order."
+)
+class Mutation(NamespaceMutations, ModelMutations):
+    pass
