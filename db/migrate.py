@@ -6,6 +6,7 @@ nothing to do.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("migrations")
 OLDEST = 150000  # PostgreSQL 15: unique indexes that take nulls as equal
 LOCK = 0x6D6F64656C626F78  # "modelbox"; any number of our own
+_ALONE = asyncio.Lock()  # Alembic keeps the migration under way in a variable of the whole process.
 TENANT = "default"
 ACTOR = "local"
 
@@ -178,7 +180,7 @@ async def _upgrade(dsn: str) -> None:
         "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, isolation_level="READ COMMITTED"
     )
     try:
-        async with engine.begin() as session:
+        async with _ALONE, engine.begin() as session:
             # SQLAlchemy begins the transaction at its own first statement, not at the driver's.
             await session.execute(text("SET LOCAL statement_timeout = 0"))
             connection = cast(Any, (await session.get_raw_connection()).driver_connection)

@@ -27,9 +27,9 @@ SELECT role.oid IS NOT NULL AS exists, coalesce(role.rolsuper, false) AS mighty,
 FROM (SELECT rolsuper OR rolcreaterole AS may_create FROM pg_roles WHERE rolname = current_user) AS us
 LEFT JOIN pg_roles AS role ON role.rolname = $1
 """
-# Our tables, whether we may grant rights on them, and the rights that the role holds.
+# The tables, whether we may grant rights on them to another than the owner, and what the role holds.
 TABLES = """
-SELECT relname AS name, pg_has_role(relowner, 'USAGE') AS ours,
+SELECT relname AS name, pg_has_role(relowner, 'USAGE') AND pg_get_userbyid(relowner) <> $1 AS ours,
     ARRAY(
         SELECT privilege_type FROM aclexplode(relacl)
         JOIN pg_roles ON pg_roles.oid = grantee WHERE rolname = $1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,6 +41,10 @@ SELECT relname || '.' || conname, pg_get_constraintdef(pg_constraint.oid)
 FROM ours JOIN pg_constraint ON conrelid = ours.oid
 UNION ALL
 SELECT relname, pg_get_indexdef(indexrelid) FROM pg_index JOIN ours ON ours.oid = indexrelid
+"""
+WAITING = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
 """
 
 
@@ -178,25 +181,40 @@ async def test_no_timeout_ends_a_migration_that_waits(empty_dsn: str) -> None:
     assert "tenant" in await tables(empty_dsn)
 
 
-async def test_several_processes_start_at_once(empty_dsn: str) -> None:
-    async def start() -> None:
-        await migrate.migrate(empty_dsn)
-        await migrate.prepare_installation(empty_dsn)
+START = """
+import asyncio, sys
+from db import migrate
 
-    await asyncio.gather(*(start() for _ in range(5)))
+async def start():
+    await migrate.migrate(sys.argv[1])
+    await migrate.prepare_installation(sys.argv[1])
+
+asyncio.run(start())
+sys.exit("alembic" in sys.modules)
+"""
+
+
+async def started(dsn: str) -> int:
+    """A process that starts on a database; tells whether it loaded Alembic."""
+    root = migrate.FOLDER.parents[1]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", START, dsn, cwd=root)
+    return await process.wait()
+
+
+async def test_several_processes_start_at_once(empty_dsn: str) -> None:
     async with connected(empty_dsn) as connection:
+        async with connection.transaction():  # holds all of them until each has seen an empty database
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", migrate.LOCK)
+            starting = [asyncio.create_task(started(empty_dsn)) for _ in range(3)]
+            while await connection.fetchval(WAITING) < 3:  # noqa: ASYNC110 - PostgreSQL has no event for it
+                await asyncio.sleep(0.02)
+        assert sorted(await asyncio.gather(*starting)) == [0, 0, 1]  # Only the first had steps to take.
         for table in ("alembic_version", "installation", "tenant", "actor", "role_grant"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 1, table
 
 
 async def test_a_start_that_finds_nothing_to_do_loads_no_migrations(dsn: str) -> None:
-    script = (
-        "import asyncio, sys; from db import migrate; asyncio.run(migrate.migrate(sys.argv[1]));"
-        "sys.exit('alembic' in sys.modules)"
-    )
-    command = [sys.executable, "-c", script, dsn]
-    process = await asyncio.to_thread(subprocess.run, command, cwd=migrate.FOLDER.parents[1], check=False)
-    assert process.returncode == 0
+    assert await started(dsn) == 0
 
 
 def test_the_oldest_programs_at_hand_can_be_migrated(tmp_path: Path) -> None:
