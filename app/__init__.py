@@ -1,0 +1,1 @@
+"""How the outside reaches ModelBox: HTTP, sockets, sign-in, settings, the command line, telemetry."""

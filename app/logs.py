@@ -1,0 +1,65 @@
+"""How lines are written: JSON for machines, colours for a terminal, both from one list of steps."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
+
+    from app.settings import Settings
+
+# uvicorn tells of every socket with its query string, where a token may stand.
+QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "alembic")
+STEPS: Final[tuple[Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure(settings: Settings, stream: TextIO = sys.stderr) -> None:
+    """Send every line, ours and the libraries', to `stream` in the format of the settings."""
+    level = getattr(logging, settings.log_level.upper())
+    last = _last_steps(is_json(settings, stream), colours=stream.isatty())
+    structlog.configure(
+        processors=[*STEPS, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=STEPS, processors=[_without_record, *last])
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def is_json(settings: Settings, stream: TextIO = sys.stderr) -> bool:
+    """Whether lines are JSON: asked for, or nobody looks on."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
+
+
+def _last_steps(as_json: bool, *, colours: bool) -> list[Processor]:
+    """Tracebacks are rendered plainly: the fancy ones show local variables, and with them secrets."""
+    if as_json:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=12)]
+
+
+def _json(line: EventDict, **_options: Any) -> str:
+    return orjson.dumps(line, default=str).decode()
+
+
+def _without_record(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Drop what the standard library's logging adds for its own use."""
+    del line["_record"], line["_from_structlog"]
+    return line

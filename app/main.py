@@ -1,0 +1,91 @@
+"""Where the parts meet: settings and a database become the application that is served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
+
+from app.auth import SignIn
+from app.gateway import Gateway, TransportLimits
+from app.graphql_http import graphql_routes
+from app.graphql_ws import socket_routes
+from app.health import Readiness, health_routes, metrics_routes
+from app.measures import Measures
+from app.origin import origin_middleware
+from app.telemetry import Observer, RequestTelemetry
+from app.web import web_routes
+from graphql_schema import schema
+from graphql_schema.documents import Documents
+from graphql_schema.limits import DocumentLimits
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from db.engine import Database
+
+
+def create_app(settings: Settings, database: Database, readiness: Readiness | None = None) -> Starlette:
+    """The whole application on an open database; `readiness` is for who wants to stop it gently."""
+    numbers = Measures()
+    readiness = readiness or Readiness(database)
+    gateway = create_gateway(settings, database, numbers)
+    routes = [
+        *graphql_routes(gateway),
+        *socket_routes(gateway),
+        *metrics_routes(numbers, database, gateway.authenticate),
+        *health_routes(readiness),
+        *web_routes(),
+    ]
+    middleware = [  # The first stands outermost.
+        Middleware(RequestTelemetry, numbers),
+        *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
+    ]
+    return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware)
+
+
+def create_gateway(settings: Settings, database: Database, numbers: Measures) -> Gateway:
+    """What both GraphQL transports share."""
+    is_open = settings.auth == "auto" and settings.exposed is None
+    sign_in = SignIn(database, open_to_local_user=is_open)
+    return Gateway(
+        database=database,
+        documents=Documents(schema.graphql_schema, schema.registry, document_limits(settings)),
+        authenticate=sign_in,
+        still_valid=sign_in.still_valid,
+        limits=transport_limits(settings),
+        observe=Observer(numbers).operation,
+        count_sockets=numbers.sockets,
+    )
+
+
+def document_limits(settings: Settings) -> DocumentLimits:
+    """How large a GraphQL document may be."""
+    return DocumentLimits(
+        query_bytes=settings.max_query_bytes,
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        root_fields=settings.max_root_fields,
+        directives=settings.max_directives,
+    )
+
+
+def transport_limits(settings: Settings) -> TransportLimits:
+    """What a request and a socket may ask."""
+    return TransportLimits(
+        body_bytes=settings.max_body_bytes,
+        frame_bytes=settings.max_body_bytes,
+        execution_seconds=settings.request_timeout,
+        operations=settings.max_socket_operations,
+        messages_per_second=settings.max_socket_messages,
+        socket_seconds=settings.socket_lifetime,
+    )
+
+
+def _below(base_path: str, routes: list[BaseRoute], readiness: Readiness) -> list[BaseRoute]:
+    """Everything below the base path; health at the root, too, where probes look for it."""
+    if not base_path:
+        return routes
+    return [Mount(base_path, routes=routes), *health_routes(readiness)]
