@@ -27,7 +27,7 @@ CLOSE_SECONDS: Final = 10.0
 """How long a peer that does not read is given to receive the reason for the end."""
 
 
-def graphql_socket_routes(gateway: Gateway) -> list[BaseRoute]:
+def socket_routes(gateway: Gateway) -> list[BaseRoute]:
     """The route of GraphQL over WebSocket."""
     return [WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway), name="graphql-socket")]
 

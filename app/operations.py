@@ -30,7 +30,7 @@ async def answer(
     """The complete result of a query or mutation.
 
     Raises:
-        RequestError: `LIMIT_EXCEEDED` when it takes too long; what was not committed is undone.
+        RequestError: `LIMIT_EXCEEDED`, it takes too long.
     """
     context = executor.Context(database=gateway.database, caller=caller, request_id=request_id)
     seconds = gateway.limits.execution_seconds
@@ -40,12 +40,7 @@ async def answer(
     except TimeoutError:
         if not limit.expired():
             raise
-        raise RequestError(
-            "LIMIT_EXCEEDED",
-            f"The operation took longer than the limit `seconds` of {seconds:g}."
-            " Ask for less at once: smaller pages, fewer levels.",
-            extensions={"limit": "seconds", "maximum": seconds, "requestId": request_id},
-        ) from None
+        raise _too_slow(operation.kind, seconds, request_id) from None
 
 
 def refusals(error: Exception, request_id: str) -> Sequence[RequestError]:
@@ -81,4 +76,18 @@ def _away(request_id: str) -> RequestError:
         "SERVICE_UNAVAILABLE",
         "The database does not answer at the moment. Nothing was changed unless you were told so; try again.",
         extensions={"requestId": request_id, "retryAfter": RETRY_AFTER},
+    )
+
+
+def _too_slow(kind: str, seconds: float, request_id: str) -> RequestError:
+    # Stopped in the middle of a commit, nobody knows whether it came through.
+    remedy = (
+        "It may have been done: send it again with the same `idempotencyKey`, or look."
+        if kind == "mutation"
+        else "Ask for less at once: smaller pages, fewer levels."
+    )
+    return RequestError(
+        "LIMIT_EXCEEDED",
+        f"The operation took longer than the limit `seconds` of {seconds:g}. {remedy}",
+        extensions={"limit": "seconds", "maximum": seconds, "requestId": request_id},
     )

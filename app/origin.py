@@ -47,10 +47,24 @@ def origin_middleware(*, hosts: Collection[str], cors_origins: Collection[str]) 
 
 def canonical_origin(text: str) -> str:
     """An origin as browsers write it: lower case, no path, no default port."""
-    parts = urlsplit(text.strip().rstrip("/"))
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
+    found = _origin(text.strip().rstrip("/").lower())
+    if found is None:
         raise ValueError(f"{text!r} is no origin; write it like https://ui.example.com")
-    return f"{parts.scheme}://{_with_port(parts.hostname, parts.port, parts.scheme)}"
+    return found
+
+
+def _origin(text: str) -> str | None:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    name = parts.hostname
+    if parts.scheme not in DEFAULT_PORTS or not name or "*" in name:
+        return None
+    whole = f"{parts.scheme}://{_with_port(name, port, parts.scheme)}"
+    # Nothing more may stand there than what was understood, but for a default port.
+    return whole if text in (whole, f"{whole}:{DEFAULT_PORTS[parts.scheme]}") else None
 
 
 class OriginGuard:
