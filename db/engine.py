@@ -154,4 +154,4 @@ class Database:
 
 
 def _encode(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=str).decode()

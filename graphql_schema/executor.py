@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import asyncpg
 
 from db.access import Caller
 from db.engine import Database
 from db.errors import DomainError, Unavailable
+from db.feed.follow import place_of, spans
 from db.read.sql import Environment
 from db.transaction import Result, run
 from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.strings import check_variables
+from graphql_schema.subscription import PLACE, SPAN, read_position, refusal, renewed, require_sight
+
+RENEWAL_INTERVAL: Final = 1.0  # seconds after which a follower's roles are looked up anew
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,41 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
     except asyncpg.QueryCanceledError:
         raise too_slow() from None
     return text.encode()
+
+
+async def subscribe(
+    operation: Operation, variables: Mapping[str, Any] | None, context: Context
+) -> AsyncIterator[bytes]:
+    """Every frame of a subscription, each a whole result.
+
+    Raises:
+        RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `UNAUTHENTICATED`.
+    """
+    check_variables(variables)
+    values = operation.coerced(variables)
+    try:
+        async for frame in _frames(operation, values, context):
+            yield frame
+    except DomainError as error:
+        raise refusal(error) from error
+
+
+async def _frames(operation: Operation, values: Mapping[str, Any], context: Context) -> AsyncIterator[bytes]:
+    database, caller, renewed_at = context.database, context.caller, time.monotonic()
+    frames = operation.frames(values, restricted=caller.scope is not None)
+    path = frames.namespace(values)
+    place = await place_of(database, caller.tenant_id, path)
+    after = read_position(frames.after(values), place) if frames.after else None
+    async for span in spans(database, caller.tenant_id, place.root_id, after):
+        if time.monotonic() - renewed_at > RENEWAL_INTERVAL:
+            caller, renewed_at = await renewed(database, caller), time.monotonic()
+            frames = operation.frames(values, restricted=caller.scope is not None)
+        require_sight(caller, place, path)
+        env = {**replace(context, caller=caller).environment(values), SPAN: span, PLACE: place}
+        async with database.connection() as connection:
+            text, is_full = await connection.fetchrow(frames.statement.text, *frames.statement.arguments(env))
+        if is_full or span.is_empty:
+            yield text.encode()
 
 
 def away(error: Unavailable) -> RequestErrors:

@@ -110,12 +110,12 @@ AUDIT_EVENTS = Listing(
     json=(),
 )
 TAG_CHANGES = Listing(source.TAG_CHANGE, "TagChange", ("tag", "at"), default=(), labels=False, metrics=False, json=())
-ACTORS = Listing(
-    source.USER,
-    "Actor",
-    ("name", "kind", "created_at"),
-    default=(("name", False),),
-    labels=False,
-    metrics=False,
-    json=(),
-)
+
+
+def _actors(kind: source.Source, type_name: str, *columns: str) -> Listing:
+    names = ("name", *columns, "created_at", "disabled_at")
+    return Listing(kind, type_name, names, default=(("name", False),), labels=False, metrics=False, json=())
+
+
+USERS = _actors(source.USER, "User")
+SERVICE_ACCOUNTS = _actors(source.SERVICE_ACCOUNT, "ServiceAccount", "description")

@@ -27,11 +27,10 @@ from graphql import (
 
 from db.access import Role
 from db.errors import DomainError
-from db.identifiers import format_id
 from db.read.link import by_id
-from db.read.nodes import ByIds
-from db.read.plan import Leaf, One, Plan, literal
-from db.read.sql import Bind, Compiled, Environment, Expression, Statement, concatenated
+from db.read.nodes import ByIds, OnlyOne
+from db.read.plan import Leaf, One, Plan, compiled, literal
+from db.read.sql import Bind, Compiled, Environment, Expression, Statement
 from db.transaction import Call, Verb
 from graphql_schema.fields import SOURCES, Argument, read_field, snake_case
 from graphql_schema.filters import plain
@@ -84,18 +83,7 @@ class ChangedRead:
         ids = Bind(lambda env: [as_uuid(env[RESULT].get(self.key))], "uuid[]")
         prefixes = Bind(lambda env: [env[RESULT].get(f"{self.key}Prefix")], "text[]")
         alternatives = [(SOURCES[t.name], selected.planner.object(t, selected.nodes)) for t in types]
-        return First(ByIds(ids, prefixes, alternatives))
-
-
-@dataclass(frozen=True)
-class First:
-    """The only entry of a list of one."""
-
-    plan: ByIds
-
-    def render(self, statement: Statement, alias: str) -> list[str | Expression]:
-        text = concatenated(self.plan.render(statement, alias))
-        return [Expression(f"substr({text}, 2, length({text}) - 2)")]
+        return OnlyOne(ByIds(ids, prefixes, alternatives))
 
 
 def as_uuid(value: Any) -> UUID | None:
@@ -149,7 +137,7 @@ class MutationRead:
     def prepare(self, key: str, selected: Selected, *, restricted: bool) -> Prepared:
         """Everything of the mutation that does not depend on the values of its variables."""
         statement = Statement(restricted)
-        text = concatenated(selected.object().render(statement, ""))
+        pieces = selected.object().render(statement, "")
         definition = selected.planner.schema.mutation_type.fields[selected.name]  # type: ignore[union-attr]
         return Prepared(
             key=key,
@@ -158,7 +146,7 @@ class MutationRead:
             role=self.role,
             input=selected.arguments["input"].get,
             decode=decoder(definition.args["input"].type),
-            answer=Compiled(f"SELECT {text}", tuple(statement.binds)),
+            answer=compiled(pieces, statement),
             refuse=refuser(selected),
         )
 
@@ -183,9 +171,11 @@ class Prepared:
         return Call(self.name, self.verb, arguments, self.role, key)
 
 
-def mutation(description: str, verb: Verb, role: Role, input_type: type) -> Any:
+def mutation(
+    description: str, verb: Verb, role: Role, input_type: type, *, on: str = "the namespace that it is about"
+) -> Any:
     """A field of `Mutation`. Who may call it is said by its rule."""
-    needs = f"Needs the role {role.name} on the namespace that it is about."
+    needs = f"Needs the role {role.name} on {on}."
     argument = Argument("input", input_type, "What to do.", ...)
     return read_field(MutationRead(verb, role), f"{description}\n\n{needs}", [argument])
 
@@ -252,17 +242,3 @@ def _user_error(fields: ErrorFields, error: DomainError) -> dict[str, Any]:
         "currentRevision": error.details.get("current_revision"),
     }
     return {key: values[field] for key, field in fields[name]}
-
-
-__all__ = [
-    "MutationRead",
-    "Payload",
-    "Prepared",
-    "changed",
-    "format_id",
-    "given",
-    "mutation",
-    "optional",
-    "payload",
-    "told",
-]

@@ -26,13 +26,14 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from db.read.plan import ObjectPlan, Plan, literal
-from db.read.sql import Compiled, Statement, concatenated
+from db.read.plan import ObjectPlan, Plan, compiled, literal
+from db.read.sql import Compiled, Statement
 from graphql_schema.arguments import shaper
 from graphql_schema.errors import RequestErrors
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
 from graphql_schema.selection import Planner, Registry
+from graphql_schema.subscription import Frames, compiled_frames
 
 Kind = Literal["query", "mutation", "subscription"]
 INTROSPECTION: Final = ("__schema", "__type")
@@ -55,10 +56,9 @@ def compiled_response(data: Plan, planner: Planner, *, restricted: bool) -> Comp
     statement = Statement(restricted)
     cost = orjson.dumps({"cost": {"nodes": math.ceil(planner.nodes), "maximum": planner.max_nodes}}).decode()
     pieces = ['{"data":', *data.render(statement, ""), ',"extensions":', cost, "}"]
-    text = concatenated(pieces)
     if all(isinstance(piece, str) for piece in pieces):
         return CompiledQuery(None, "".join(piece for piece in pieces if isinstance(piece, str)))
-    return CompiledQuery(Compiled(f"SELECT {text}", tuple(statement.binds)), "")
+    return CompiledQuery(compiled(pieces, statement), "")
 
 
 class Operation:
@@ -142,6 +142,15 @@ class Operation:
                 raise TypeError(f"{name} is no mutation")
             found.append(read.prepare(key, selected, restricted=restricted))
         return found
+
+    def frames(self, values: Mapping[str, Any], *, restricted: bool) -> Frames:
+        """The compiled form of a subscription, which has one root field."""
+        return self.kept(values, restricted, lambda: self._frames(values, restricted))
+
+    def _frames(self, values: Mapping[str, Any], restricted: bool) -> Frames:
+        planner = self.planner(values)
+        [(key, nodes)] = planner.root_fields(self.definition).items()
+        return compiled_frames(key, planner.select(self.root, nodes), restricted=restricted)
 
     def _compile(self, values: Mapping[str, Any], restricted: bool) -> CompiledQuery:
         planner = self.planner(values)

@@ -233,10 +233,8 @@ class Query:
     datasets: Connection[Dataset] = _everywhere("Datasets, newest first.", lambda: listings.DATASETS)
     artifacts: Connection[Artifact] = _everywhere("Artifacts, by name.", lambda: listings.ARTIFACTS)
     events: Connection[Event] = _everywhere("Events, latest first.", lambda: listings.EVENTS)
+    users: Connection[User] = many("People, by name.", lambda: listings.USERS, page=ROOT_PAGE)
+    service_accounts: Connection[ServiceAccount] = many(
+        "Programs' accounts, by name.", lambda: listings.SERVICE_ACCOUNTS, page=ROOT_PAGE
+    )
     audit_events: Connection[AuditEvent] = _everywhere("Audit events, latest first.", lambda: listings.AUDIT_EVENTS)
-
-
-READ_TYPES = (User, ServiceAccount)
-"""Types that only interfaces lead to."""
-
-__all__ = ["READ_TYPES", "Query"]

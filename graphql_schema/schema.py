@@ -14,8 +14,9 @@ from graphql_schema import scalars
 from graphql_schema.connection import Connection, Edge, PageInfo
 from graphql_schema.documents import Documents
 from graphql_schema.mutations.root import Mutation
-from graphql_schema.query import READ_TYPES, Query
+from graphql_schema.query import Query
 from graphql_schema.selection import Read, Registry
+from graphql_schema.subscription import Subscription
 from graphql_schema.user_error import Refusal, RevisionConflict, UserError
 
 DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -23,7 +24,8 @@ DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    types=(*READ_TYPES, Refusal, RevisionConflict),
+    subscription=Subscription,
+    types=(Refusal, RevisionConflict),
     config=StrawberryConfig(scalar_map=dict(scalars.SCALARS)),
 )
 graphql_schema: GraphQLSchema = schema._schema

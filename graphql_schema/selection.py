@@ -73,6 +73,7 @@ class Planner:
     variables: Mapping[str, Any]
     max_nodes: int = 50_000
     nodes: float = 0
+    subscribed: Selected | None = None
     _multiplier: float = field(default=1, repr=False)
 
     @contextmanager

@@ -185,3 +185,32 @@ class Linked:
 
     def render(self, statement: Statement, alias: str) -> str:
         return f"{alias}.{self.column} = {statement.bind(self.bind)}"
+
+
+@dataclass(frozen=True)
+class InSpan:
+    """The row's number in its stream is after one and up to another."""
+
+    stream: Bind
+    after: Bind
+    upto: Bind
+
+    def render(self, statement: Statement, alias: str) -> str:
+        return (
+            f"{alias}.stream_id = {statement.bind(self.stream)} AND {alias}.seq > {statement.bind(self.after)}"
+            f" AND {alias}.seq <= {statement.bind(self.upto)}"
+        )
+
+
+@dataclass(frozen=True)
+class AtOrBelow:
+    """The row's namespace is the one of an id, or below it, in sight or not."""
+
+    namespace: Bind
+
+    def render(self, statement: Statement, alias: str) -> str:
+        inner = statement.alias()
+        return (
+            f"EXISTS (SELECT 1 FROM namespace {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.id = {alias}.namespace_id AND {statement.bind(self.namespace)} = ANY({inner}.lineage))"
+        )

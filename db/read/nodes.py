@@ -39,3 +39,14 @@ class ByIds:
             f" FROM {source.name} {row} WHERE {row}.tenant_id = {statement.tenant}"
             f" AND {row}.id = {wanted}.id AND {source.visible(statement, row)})"
         )
+
+
+@dataclass(frozen=True)
+class OnlyOne:
+    """The entry of a list of one."""
+
+    plan: ByIds
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        text = concatenated(self.plan.render(statement, alias))
+        return [Expression(f"btrim({text}, '[]')")]

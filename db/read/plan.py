@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from db.read.condition import Condition
@@ -272,15 +272,13 @@ class TotalCount:
         return [Expression(f"(SELECT {bounded} FROM ({counted}) {row}c)")]
 
 
-@dataclass(frozen=True)
-class Root:
-    """A root field: a plan that needs no row."""
+def compiled(pieces: Pieces, statement: Statement) -> Compiled:
+    """The statement that returns this JSON in one row of one column."""
+    return Compiled(f"SELECT {concatenated(pieces)}", tuple(statement.binds))
 
-    plan: Plan
-    cost: int = field(default=1)
 
-    def compile(self, *, restricted: bool) -> Compiled:
-        """The statement that returns this field's JSON in one row of one column."""
-        statement = Statement(restricted)
-        text = f"SELECT {concatenated(self.plan.render(statement, ''))}"
-        return Compiled(text, tuple(statement.binds))
+def compiled_frame(pieces: Pieces, window: Window, statement: Statement) -> Compiled:
+    """The statement that returns this JSON, and beside it whether the window holds any row."""
+    row = statement.alias()
+    rows = f"SELECT 1 FROM {window.source.name} {row} WHERE {window.conditions(statement, '', row)}"
+    return Compiled(f"SELECT {concatenated(pieces)}, EXISTS ({rows})", tuple(statement.binds))

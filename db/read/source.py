@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 
 from db import tables
 from db.read.column import AnyTable
+from db.read.sql import ACTOR as ACTOR_BIND
 from db.read.sql import SCOPE, Statement
 
 Predicate = Callable[[Statement, str], str]
@@ -127,6 +128,21 @@ def audit_visible(statement: Statement, alias: str) -> str:
     )
 
 
+def of_kind(kind: str) -> Predicate:
+    """Users and service accounts share a table."""
+    return lambda statement, alias: f"{alias}.kind = '{kind}'"
+
+
+def grant_visible(statement: Statement, alias: str) -> str:
+    """A role on the whole tenant, or on a namespace in sight."""
+    return f"({alias}.namespace_id IS NULL OR {in_readable_namespace(statement, alias)})"
+
+
+def own_or_all(statement: Statement, alias: str) -> str:
+    """One's own, or, for who sees the whole tenant, everybody's."""
+    return f"{alias}.actor_id = {statement.bind(ACTOR_BIND)}" if statement.restricted else "true"
+
+
 def _entity(table: type[SQLModel], prefix: str, kind: str, visible: Predicate = entity_visible) -> Source:
     return Source(table, prefix, undeleted, visible, kind)
 
@@ -160,10 +176,11 @@ SERIES = Source(tables.Series, "ser", always, owned("owner_id"))
 POINT = Source(tables.Point, "pnt", always, owned("owner_id"))
 TAG = Source(tables.UniqueTag, "tag", always, owned("model_id"))
 TAG_CHANGE = Source(tables.TagChange, "tch", always, owned("model_id"))
-USER = Source(tables.Actor, "usr", always, always, "USER")
-SERVICE_ACCOUNT = Source(tables.Actor, "svc", always, always, "SERVICE_ACCOUNT")
-ROLE_GRANT = Source(tables.RoleGrant, "grt", always, always)
-TOKEN = Source(tables.Token, "tok", always, always)
+ACTOR = Source(tables.Actor, "act", always, always)
+USER = Source(tables.Actor, "usr", of_kind("USER"), of_kind("USER"), "USER")
+SERVICE_ACCOUNT = Source(tables.Actor, "svc", of_kind("SERVICE_ACCOUNT"), of_kind("SERVICE_ACCOUNT"), "SERVICE_ACCOUNT")
+ROLE_GRANT = Source(tables.RoleGrant, "grt", always, grant_visible)
+TOKEN = Source(tables.Token, "tok", own_or_all, own_or_all)
 OBJECT = Source(tables.Object, "obj", always, always)
 TENANT_SOURCE = Source(
     tables.Tenant,

@@ -102,3 +102,11 @@ def stream_position(statement: Statement, alias: str) -> Pieces:
             f" WHERE {home}.tenant_id = {statement.tenant} AND {home}.id = {alias}.namespace_id)"
         )
     ]
+
+
+def token_namespaces(_statement: Statement, alias: str) -> Pieces:
+    """The ids of the namespaces that a token is bound to; null when it is not bound."""
+    ids = f"(SELECT array_agg('nsp_'||digits) FROM unnest({alias}.namespaces) digits)"
+    return [
+        Expression(f"CASE WHEN {alias}.namespaces IS NULL THEN 'null' ELSE coalesce(to_json({ids})::text,'[]') END")
+    ]

@@ -22,7 +22,19 @@ from db.transaction import Transaction
 Path = tuple[str, ...]
 ID: Path = ("input", "id")
 
-UNAUDITED = {"tenant_id", "id", "namespace_id", "created_at", "created_by", "updated_at", "deleted_at", "revision"}
+UNAUDITED = {
+    "tenant_id",
+    "id",
+    "namespace_id",
+    "created_at",
+    "created_by",
+    "updated_at",
+    "deleted_at",
+    "revision",
+    "root_id",
+    "lineage",
+    "visible",
+}
 LINKS = {
     "model_id": "mod",
     "version_id": "ver",
