@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,9 +15,13 @@ import asyncpg
 import pytest
 
 from db import embedded, migrate
+from db.embedded_folder import is_alive
 
 TEMPLATE = "template_modelbox"
 EMPTY = "template1"
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30  # bytes free in it
+PREFIX = "modelbox-tests-"
 
 
 class Postgres:
@@ -29,8 +36,10 @@ class Postgres:
         """The address of a new database: a copy of `template`, dropped at the end."""
         name = f"test_{next(self._numbers)}"
         await self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-        yield self._server.dsn(name)
-        await self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        try:
+            yield self._server.dsn(name)
+        finally:
+            await self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     async def run(self, statement: str) -> None:
         """Run a statement about databases, outside them."""
@@ -50,12 +59,31 @@ class Postgres:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Postgres]:
-    """A PostgreSQL that forgets in a crash, which tests can afford."""
-    server = embedded.EmbeddedPostgres(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(embedded.SETTINGS, "fsync", "off")
-        server.start()
-    with server:
+    """A PostgreSQL that forgets in a crash, which tests can afford; `folder` is for want of a faster one."""
+    with contextlib.ExitStack() as stack:
+        server = embedded.EmbeddedPostgres(stack.enter_context(in_memory()) or folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(embedded.SETTINGS, "fsync", "off")
+            stack.enter_context(server)
         postgres = Postgres(server)
         asyncio.run(postgres.make_template())
         yield postgres
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[Path | None]:
+    """A folder in memory, where Linux has room: copying a database is five times faster there.
+
+    Another run that was killed could not remove its own; it holds memory, so this one does.
+    """
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        yield None
+        return
+    for folder in MEMORY.glob(f"{PREFIX}*"):
+        if not is_alive(int(folder.name.split("-")[-2])):
+            shutil.rmtree(folder, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

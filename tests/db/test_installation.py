@@ -18,6 +18,7 @@ from db import migrate, server_role
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from db.tables.row import metadata
+from tests.postgres import Postgres, in_memory
 
 TENANT = UUID(int=1)
 STREAM = UUID(int=2)
@@ -138,6 +139,15 @@ def test_a_standby_that_takes_over_is_another_postgresql(tmp_path: Path) -> None
 # --- The server's role ---
 
 
+@pytest.fixture(scope="module")
+async def server(postgres: Postgres) -> AsyncIterator[Database]:
+    """One database for all that is refused there."""
+    async with postgres.new_database() as dsn:
+        database = await Database.connect(dsn, role=server_role.NAME)
+        yield database
+        await database.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -155,8 +165,8 @@ def test_a_standby_that_takes_over_is_another_postgresql(tmp_path: Path) -> None
         "COPY tenant TO PROGRAM 'cat'",
     ],
 )
-async def test_the_server_cannot(database: Database, statement: str) -> None:
-    async with database.connection() as connection:
+async def test_the_server_cannot(server: Database, statement: str) -> None:
+    async with server.connection() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
         await connection.execute("RESET ROLE")
@@ -220,7 +230,7 @@ async def test_rights_are_put_right(dsn: str, change: str) -> None:
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL that has never seen ModelBox."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("bare")) as postgres:
+    with in_memory() as memory, EmbeddedPostgres(memory or tmp_path_factory.mktemp("bare")) as postgres:
         yield postgres
 
 
