@@ -46,9 +46,9 @@ class AuditEvent(SQLModel, table=True):
     __tablename__ = "audit_event"
     __table_args__ = (
         one_of("action", *ACTIONS),
-        Index("ix_audit_event_object", "tenant_id", "object_id", "seq"),
+        Index("ix_audit_event_object", "tenant_id", "object_id", "id"),
         Index("ix_audit_event_id", "tenant_id", "id"),
-        Index("ix_audit_event_namespace", "tenant_id", "namespace_id", "seq"),
+        Index("ix_audit_event_namespace", "tenant_id", "namespace_id", "id"),
     )
     tenant_id: UUID = Field(primary_key=True)
     stream_id: UUID = Field(primary_key=True)

@@ -169,9 +169,9 @@ def create_feed() -> None:
         key=["tenant_id", "stream_id", "seq"],
         known={"action": ACTIONS},
     )
-    index("audit_event_object", "audit_event", "object_id", "seq")
+    index("audit_event_object", "audit_event", "object_id", "id")
     index("audit_event_id", "audit_event", "id")
-    index("audit_event_namespace", "audit_event", "namespace_id", "seq")
+    index("audit_event_namespace", "audit_event", "namespace_id", "id")
 
 
 def create_namespaces() -> None:
