@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -101,7 +101,7 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
 
 async def subscribe(
     operation: Operation, variables: Mapping[str, Any] | None, context: Context
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Every frame of a subscription, each a whole result.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.gateway import Gateway
-from db import access, migrate
+from db import access, server_role
 from db.access import Caller
 from db.engine import Database
 from graphql_schema import schema
@@ -20,7 +20,7 @@ from tests.postgres import Postgres
 async def kept_database(postgres: Postgres) -> AsyncIterator[Database]:
     """One database for all tests that only read, or do not mind each other's rows."""
     async with postgres.new_database() as dsn:
-        database = await Database.connect(dsn, role=await migrate.server_role(dsn))
+        database = await Database.connect(dsn, role=server_role.NAME)
         yield database
         await database.close()
 
