@@ -88,7 +88,8 @@ async def issue(tx: Transaction, *, wish: Wish) -> Result:
     actor = await _holder(tx, wish)
     places = [await _place(tx, path) for path in wish.namespaces]
     actor_id = format_id(access.ACTOR_PREFIXES[wish.kind], actor)
-    for place, lineage in places or [(None, ())]:
+    everywhere: list[tuple[str | None, Sequence[UUID]]] = [(None, ())]
+    for place, lineage in places or everywhere:
         if await _role_held(tx, actor, lineage) < wish.role:
             await access.grant_role(tx, actor_id=actor_id, role=wish.role.name, namespace_id=place)
     return await access.create_token(
@@ -113,7 +114,7 @@ async def withdraw(tx: Transaction, *, prefix: str) -> Result:
 async def _done(database: Database, name: str, verb: Verb, request_id: str, key: str, **arguments: Any) -> str:
     caller = await local_caller(database)
     call = Call(name, verb, arguments, Role.ADMIN)
-    return await run(database, caller, request_id, call, partial(_answer, key), wake=lambda: None)
+    return await run(database, caller, request_id, call, partial(_answer, key))
 
 
 def _answer(key: str, result: Result) -> tuple[str, Sequence[Any]]:
