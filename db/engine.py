@@ -16,7 +16,7 @@ from typing import Any, Self
 import asyncpg
 import orjson
 
-from db.errors import Unavailable
+from db.errors import TooSlow, Unavailable
 
 AWAY = (
     OSError,
@@ -86,6 +86,7 @@ class Database:
 
         Raises:
             Unavailable: PostgreSQL does not answer, or went away meanwhile.
+            TooSlow: a statement passed the time limit.
         """
         async with self._free:
             connection = await self._take()
@@ -93,6 +94,8 @@ class Database:
                 yield connection
             except AWAY as error:
                 raise Unavailable from error
+            except asyncpg.QueryCanceledError as error:
+                raise TooSlow from error
             except asyncpg.InterfaceError as error:
                 # Also raised for arguments of the wrong type, which are ours to mend.
                 if connection.is_closed():

@@ -73,3 +73,9 @@ class Unavailable(DomainError):
     """The database does not answer. Try again in a moment."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class TooSlow(DomainError):
+    """The request took too long and was stopped. Ask for less: fewer levels, smaller pages, a narrower filter."""
+
+    code = "LIMIT_EXCEEDED"

@@ -7,15 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import asyncpg
-
 from db.access import Caller
 from db.engine import Database
-from db.errors import DomainError, Unavailable
+from db.errors import DomainError, TooSlow, Unavailable
 from db.feed.follow import place_of, spans
 from db.read.sql import Environment
 from db.transaction import Result, run
-from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.strings import check_variables
@@ -47,8 +44,7 @@ async def execute(operation: Operation, variables: Mapping[str, Any] | None, con
     """The whole response of a query or a mutation as JSON.
 
     Raises:
-        RequestErrors: the request is refused before anything is done.
-        RequestError: the database is away, or the statement took too long.
+        RequestErrors: the request is refused before anything is done; or the database is away, or too slow.
     """
     check_variables(variables)
     values = operation.coerced(variables)
@@ -75,10 +71,8 @@ async def _changed(prepared: Prepared, env: Environment, context: Context) -> st
     try:
         call = prepared.call(env)
         return await run(context.database, context.caller, context.request_id, call, answer)
-    except Unavailable as error:
-        raise away(error) from error
-    except asyncpg.QueryCanceledError:
-        raise too_slow() from None
+    except (Unavailable, TooSlow) as error:
+        raise refusal(error) from error
     except DomainError as error:
         return prepared.refuse(error)
 
@@ -92,10 +86,8 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
     try:
         async with context.database.connection() as connection:
             text: str = await connection.fetchval(query.statement.text, *arguments)
-    except Unavailable as error:
-        raise away(error) from error
-    except asyncpg.QueryCanceledError:
-        raise too_slow() from None
+    except (Unavailable, TooSlow) as error:
+        raise refusal(error) from error
     return text.encode()
 
 
@@ -132,14 +124,3 @@ async def _frames(operation: Operation, values: Mapping[str, Any], context: Cont
             text, is_full = await connection.fetchrow(frames.statement.text, *frames.statement.arguments(env))
         if is_full or span.is_empty:
             yield text.encode()
-
-
-def away(error: Unavailable) -> RequestErrors:
-    """The database does not answer."""
-    return RequestErrors([RequestError("SERVICE_UNAVAILABLE", error.message)])
-
-
-def too_slow() -> RequestErrors:
-    """A statement passed its time limit."""
-    text = "The request took too long and was stopped. Ask for less: fewer levels, smaller pages, a narrower filter."
-    return RequestErrors([RequestError("LIMIT_EXCEEDED", text, extensions={"limit": "time"})])
