@@ -14,10 +14,10 @@ from db.access import GRANTS, Role, local_caller, prefix_of
 from db.engine import Database
 from db.errors import Conflict, NotFound
 from db.identifiers import format_id, new_id
+from db.names import check_name
 from db.read.source import NAMESPACE, TOKEN
 from db.transaction import Call, Result, Transaction, Verb, run
 from db.verbs import access
-from db.verbs.values import checked
 
 ACTOR_BY_NAME = "SELECT id, disabled_at FROM actor WHERE tenant_id = $1 AND kind = $2 AND name = $3"
 PLACE_BY_PATH = "SELECT id, lineage FROM namespace WHERE tenant_id = $1 AND path = $2 AND visible"
@@ -122,7 +122,7 @@ def _answer(key: str, result: Result) -> tuple[str, Sequence[Any]]:
 
 
 async def _holder(tx: Transaction, wish: Wish) -> UUID:
-    name = checked({"name": wish.name})["name"]
+    name = check_name(wish.name, "name")
     if wish.kind == "SERVICE_ACCOUNT":
         await access.create_service_account(tx, name=name)
     found = await tx.fetchrow(ACTOR_BY_NAME, wish.kind, name)
