@@ -113,7 +113,7 @@ def new_request_id() -> str:
 
 
 def bearer_token(headers: Headers) -> str | None:
-    """The token in `Authorization: Bearer …`; None without that header.
+    """The token in `Authorization: Bearer …`; None without that header, or when it is left empty.
 
     Raises:
         RequestError: `UNAUTHENTICATED`, the header says something else.
@@ -121,7 +121,7 @@ def bearer_token(headers: Headers) -> str | None:
     given = headers.getlist("authorization")
     if len(given) > 1:
         raise RequestError("UNAUTHENTICATED", "`Authorization` is given several times. Send it once.")
-    return token_in(given[0]) if given else None
+    return token_in(given[0]) if given and given[0].strip() else None
 
 
 def token_in(authorization: str) -> str:

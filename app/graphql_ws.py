@@ -223,7 +223,7 @@ class Pace:
 def _token(payload: Any) -> str | None:
     """The token in the payload of `connection_init`."""
     for name, value in (payload or {}).items():
-        if name.lower() == "authorization":
+        if name.lower() == "authorization" and value != "":
             return token_in(value) if isinstance(value, str) else token_in("")
         if name == "token":
             return token_in(f"Bearer {value}")

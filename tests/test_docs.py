@@ -114,6 +114,11 @@ def test_documents_fit_the_schema(name: str) -> None:
     assert [str(error) for block in blocks for error in validate(graphql_schema, parse(block))] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "web/graphiql/queries").glob("*.graphql")), ids=lambda path: path.name)
+def test_the_ready_queries_of_the_page_fit_the_schema(path: Path) -> None:
+    assert [str(error) for error in validate(graphql_schema, parse(path.read_text()))] == []
+
+
 async def test_what_the_readme_sends_is_answered(database: Database) -> None:
     """In the order of the page, on an empty server, so that a later request finds what an earlier made."""
     sent = [
