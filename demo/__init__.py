@@ -1,0 +1,1 @@
+"""A real training job that reports to ModelBox by plain GraphQL, as any script could."""

@@ -1,0 +1,62 @@
+"""GraphQL over HTTP with nothing but the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+
+class DemoFailed(Exception):
+    """The server refused something, or is not there; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A server's GraphQL endpoint, and the token to sign in with (none on a laptop)."""
+
+    url: str
+    token: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Connection:
+        """What `MODELBOX_URL` and `MODELBOX_TOKEN` name; the local server by default."""
+        base = os.environ.get("MODELBOX_URL", "http://127.0.0.1:8000").rstrip("/")
+        return cls(f"{base}/graphql", os.environ.get("MODELBOX_TOKEN"))
+
+    def send(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The `data` of a response. Raises DemoFailed."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        headers = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - the URL is the user's own
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise DemoFailed(_refusal(error)) from error
+        except OSError as error:
+            raise DemoFailed(f"No server answers at {self.url} ({error}). Start one with `make serve`.") from error
+        if "errors" in answer:
+            raise DemoFailed(answer["errors"][0]["message"])
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def change(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The payload of a mutation, which must not be refused. Raises DemoFailed."""
+        (payload,) = self.send(query, **variables).values()
+        for error in payload["userErrors"]:
+            raise DemoFailed(f"{error['code']}: {error['message']}")
+        changed: dict[str, Any] = payload
+        return changed
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["errors"][0]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"The server answered {error.code} {error.reason}."

@@ -1,0 +1,103 @@
+"""Handwritten digits, and networks that learn to read them: 1 797 images of 8 × 8 that ship with scikit-learn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+CLASSES = np.arange(10)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images as rows of 64 values in 0–1, and the digit that each shows."""
+
+    images: Floats
+    digits: Labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data in memory, as `sha256:…`."""
+        return "sha256:" + hashlib.sha256(self.images.tobytes() + self.digits.tobytes()).hexdigest()
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """How many examples it has, of each digit too."""
+        counts = np.bincount(self.digits, minlength=10)
+        return {"rows": len(self.digits), "perDigit": {str(digit): int(counts[digit]) for digit in CLASSES}}
+
+
+def splits() -> dict[str, Split]:
+    """The data in three parts: `train` 60 %, `validation` and `test` 20 % each; the same every time."""
+    images, digits = load_digits(return_X_y=True)
+    images = np.ascontiguousarray(images / 16.0)
+    rest, test, rest_digits, test_digits = train_test_split(
+        images, digits, test_size=0.2, random_state=0, stratify=digits
+    )
+    train, validation, train_digits, validation_digits = train_test_split(
+        rest, rest_digits, test_size=0.25, random_state=0, stratify=rest_digits
+    )
+    return {
+        "train": Split(train, train_digits),
+        "validation": Split(validation, validation_digits),
+        "test": Split(test, test_digits),
+    }
+
+
+def network(hyperparameters: dict[str, Any]) -> MLPClassifier:
+    """An untrained network."""
+    optimizer = hyperparameters["optimizer"]
+    return MLPClassifier(
+        hidden_layer_sizes=tuple(hyperparameters["hidden"]),
+        activation=hyperparameters["activation"],
+        solver=optimizer["name"],
+        learning_rate_init=optimizer["lr"],
+        alpha=hyperparameters["weight_decay"],
+        batch_size=hyperparameters["batch_size"],
+        random_state=hyperparameters["seed"],
+    )
+
+
+def epochs(model: MLPClassifier, data: dict[str, Split], count: int) -> Iterator[dict[str, float]]:
+    """Train for so many passes over the data; after each, its metrics."""
+    train, validation = data["train"], data["validation"]
+    for _ in range(count):
+        model.partial_fit(train.images, train.digits, classes=CLASSES)
+        yield {
+            "train/loss": float(model.loss_),
+            "train/accuracy": float(model.score(train.images, train.digits)),
+            "validation/loss": float(
+                log_loss(validation.digits, model.predict_proba(validation.images), labels=CLASSES)
+            ),
+            "validation/accuracy": float(model.score(validation.images, validation.digits)),
+        }
+
+
+def save(model: MLPClassifier, path: Path) -> dict[str, Any]:
+    """Write the weights as plain arrays; what is to be tracked of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    layers = zip(model.coefs_, model.intercepts_, strict=True)
+    arrays = {
+        f"{name}{number}": array for number, pair in enumerate(layers) for name, array in zip("wb", pair, strict=True)
+    }
+    np.savez(path, **arrays)
+    content = path.read_bytes()
+    return {
+        "path": path.name,
+        "uri": path.resolve().as_uri(),
+        "size": len(content),
+        "digest": "sha256:" + hashlib.sha256(content).hexdigest(),
+        "mediaType": "application/x-npz",
+    }
