@@ -67,12 +67,21 @@ def broken_links(page: Page) -> list[str]:
 
 def command_lines(block: str) -> Iterator[list[str]]:
     """The words of each command of a shell block; pipes and `&&` part commands."""
+    pending = ""
     for line in block.replace("\\\n", " ").split("\n"):
-        words = shlex.split(line, comments=True)
+        pending += line
+        try:
+            words = shlex.split(pending, comments=True)
+        except ValueError:  # A quoted text goes on in the next line.
+            pending += "\n"
+            continue
+        pending = ""
         while words:
             end = next((at for at, word in enumerate(words) if word in {"|", "&&"}), len(words))
             yield words[:end]
             words = words[end + 1 :]
+    if pending:
+        raise ValueError(f"unclosed quotation: {pending[:80]}")
 
 
 def unknown_command(words: list[str], targets: set[str], console: Command, root: Path) -> str | None:

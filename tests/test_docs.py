@@ -189,6 +189,12 @@ def test_codes_are_found_in_source() -> None:
     assert codes_raised(Module("app.x", "app/x.py", text)) == {"A_CODE", "OTHER", "THIRD"}
 
 
+def test_a_quoted_text_may_span_lines() -> None:
+    assert list(command_lines("curl -d '{\n}' \\\n  x\nmake test")) == [["curl", "-d", "{\n}", "x"], ["make", "test"]]
+    with pytest.raises(ValueError, match="unclosed"):
+        list(command_lines("curl -d '{"))
+
+
 def test_an_unread_curl_option_is_refused() -> None:
     assert curl(["curl", "-s", "http://x/", "-H", "A: b:c", "-d", "{}"]).headers == {"A": "b:c"}
     with pytest.raises(ValueError, match="--insecure"):
