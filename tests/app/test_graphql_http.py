@@ -144,7 +144,7 @@ async def test_mutation_by_get(client: httpx.AsyncClient, accept: str) -> None:
 
 
 async def test_subscription_is_sent_to_the_socket(client: httpx.AsyncClient) -> None:
-    sent = {"query": "subscription Followed { __typename }"}
+    sent = {"query": "subscription Followed { changes { cursor } }"}
 
     for response in (await client.post("/graphql", json=sent), await client.get("/graphql", params=sent)):
         assert response.status_code == 406
