@@ -26,8 +26,9 @@ from sqlmodel import SQLModel
 from db import tables
 from db.access import Caller, Role
 from db.engine import Database
-from db.errors import Conflict, Denied, NameTaken
+from db.errors import Conflict, Denied, Invalid, NameTaken
 from db.identifiers import new_id
+from db.text import check_text
 
 Result = dict[str, Any]
 """What a verb did, as JSON values and ids: kept for callers who lost the answer."""
@@ -230,6 +231,8 @@ async def _once(database: Database, caller: Caller, request_id: str, call: Call,
 async def _result(tx: Transaction, call: Call) -> Result:
     if call.key is None:
         return await call.verb(tx, **call.arguments)
+    if not check_text(call.key, what="input.idempotencyKey", max_length=255):
+        raise Invalid("`input.idempotencyKey` is empty. Give 1 to 255 characters.", path=("input", "idempotencyKey"))
     digest = hashlib.sha256(_canonical(call)).digest()
     who = (tx.caller.actor_id, call.key)
     if await tx.fetchval(CLAIM, *who, call.name, digest, tx.now):

@@ -10,14 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from db import tables
 from db.access import Role
-from db.errors import Denied, Invalid, NameTaken, NotFound, RevisionConflict
+from db.errors import Conflict, Denied, Invalid, NameTaken, NotFound, RevisionConflict
 from db.identifiers import format_id, new_id, parse_id
 from db.read.source import ENTITIES, Source, readable_namespace
 from db.read.sql import Bind, Compiled, Statement
 from db.transaction import Transaction
+from db.verbs.values import spelled
 
 Path = tuple[str, ...]
 ID: Path = ("input", "id")
@@ -104,11 +106,18 @@ def finding(source: Source, *, restricted: bool, deleted: bool, lock: bool) -> C
 
 
 async def load(
-    tx: Transaction, source: Source, text: str, path: Path = ID, *, role: Role | None = None, deleted: bool = False
+    tx: Transaction,
+    source: Source,
+    text: str,
+    path: Path = ID,
+    *,
+    role: Role | None = None,
+    deleted: bool = False,
+    lock: bool = True,
 ) -> Found:
-    """The object of an id, locked, when the caller may do this to it.
+    """The object of an id, locked unless `lock` is false, when the caller may do this to it.
 
-    `role` is what is needed, by default what the mutation declares.
+    `role` is what is needed, by default what the mutation declares; a reader never locks.
 
     Raises:
         NotFound: there is none in the caller's sight.
@@ -118,7 +127,7 @@ async def load(
     id_ = parse_id(text, (source.prefix,), path)
     needed = tx.role if role is None else role
     restricted = tx.caller.scope is not None
-    compiled = finding(source, restricted=restricted, deleted=deleted, lock=needed > Role.READER)
+    compiled = finding(source, restricted=restricted, deleted=deleted, lock=lock and needed > Role.READER)
     env = {"$tenant": tx.tenant_id, "$scope": tx.caller.scope, "$actor": tx.caller.actor_id, "$id": id_}
     row = await tx.connection.fetchrow(compiled.text, *compiled.arguments(env))
     if row is None:
@@ -145,7 +154,7 @@ def require(tx: Transaction, home: Home, role: Role, path: Path, *, kind: str = 
         )
 
 
-async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | None = None) -> Found:
+async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | None = None, lock: bool = True) -> Found:
     """An object of any type by its id: the owner of metrics, artifacts, events, metadata.
 
     Raises:
@@ -153,7 +162,7 @@ async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | Non
     """
     prefixes = {source.prefix: source for source in ENTITIES}
     parse_id(text, tuple(prefixes), path)
-    return await load(tx, prefixes[text.partition("_")[0]], text, path, role=role)
+    return await load(tx, prefixes[text.partition("_")[0]], text, path, role=role, lock=lock)
 
 
 async def add(
@@ -186,7 +195,7 @@ def note(
 
 def shown(values: Mapping[str, Any], source: Source) -> dict[str, Any]:
     """Columns as an audit record keeps them: JSON, named as in the schema."""
-    return {camel(name): _json(name, value, source) for name, value in values.items() if name not in UNAUDITED}
+    return {spelled(name): _json(name, value, source) for name, value in values.items() if name not in UNAUDITED}
 
 
 def _json(name: str, value: Any, source: Source) -> Any:
@@ -197,10 +206,11 @@ def _json(name: str, value: Any, source: Source) -> Any:
     return value
 
 
-def camel(name: str) -> str:
-    """`created_at` to `createdAt`."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+def _differs(new: Any, old: Any) -> bool:
+    """Whether a value is another one. In JSON `1`, `1.0` and `true` differ, which Python takes as equal."""
+    if isinstance(new, dict | list):
+        return orjson.dumps(new, option=orjson.OPT_SORT_KEYS) != orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
+    return bool(new != old)
 
 
 async def revise(tx: Transaction, found: Found, changes: Mapping[str, Any], if_revision: int | None = None) -> bool:
@@ -212,10 +222,11 @@ async def revise(tx: Transaction, found: Found, changes: Mapping[str, Any], if_r
     """
     check_revision(found, if_revision)
     table = found.source.table.__table__.columns  # type: ignore[union-attr]
-    different = {name: value for name, value in changes.items() if value != found.row[name]}
+    different = {name: value for name, value in changes.items() if _differs(value, found.row[name])}
     for name, value in different.items():
         if value is None and not table[name].nullable:
-            raise Invalid(f"`input.patch.{camel(name)}` must not be null.", path=("input", "patch", camel(name)))
+            where = ("input", "patch", spelled(name))
+            raise Invalid(f"`{'.'.join(where)}` must not be null. Leave it out to keep what is there.", path=where)
     if not different:
         return False
     await _stamp(tx, found, **different)
@@ -251,12 +262,12 @@ async def _stamp(tx: Transaction, found: Found, **values: Any) -> None:
     await tx.update(table, found.id, **values, updated_at=tx.now, revision=found.row["revision"] + 1)
 
 
-async def remove(tx: Transaction, found: Found, if_revision: int | None = None) -> None:
-    """Stamp an entity as deleted; what it contains disappears with it."""
+async def remove(tx: Transaction, found: Found, if_revision: int | None = None, **also: Any) -> None:
+    """Stamp an entity as deleted; what it contains disappears with it. `also` is told by the record."""
     check_revision(found, if_revision)
     await _stamp(tx, found, deleted_at=tx.now)
     await tx.update(tables.Object, found.id, deleted_at=tx.now)
-    before = shown({"name": found.name}, found.source)
+    before = shown({"name": found.name, **also}, found.source)
     note(tx, "DELETE", found.source, found.home, found.id, name=found.name, before=before)
 
 
@@ -275,6 +286,15 @@ async def bring_back(tx: Transaction, found: Found, **changes: Any) -> None:
         name=name,
         after=shown({"name": name, **changes}, found.source),
     )
+
+
+async def require_alive(tx: Transaction, container: Source, id_: UUID) -> None:
+    """Raises Conflict when what contains an object is deleted: brought back, it would stay out of sight."""
+    statement = f'SELECT deleted_at FROM "{container.table.__tablename__}" WHERE tenant_id = $1 AND id = $2'
+    if await tx.fetchval(statement, id_):
+        text = format_id(container.prefix, id_)
+        kind = container.kind.lower().replace("_", " ")
+        raise Conflict(f"The {kind} {text}, which contains it, is deleted, too. Restore that first.", path=ID)
 
 
 async def refuse_taken(tx: Transaction, source: Source, where: Path, *, but: UUID | None = None, **values: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from db.names import check_name
 from db.read.source import MODEL
 from db.transaction import Result, Transaction
 from db.verbs import entity, namespaces
@@ -43,7 +44,9 @@ async def delete(tx: Transaction, *, id: str, if_revision: int | None = None) ->
 async def restore(tx: Transaction, *, id: str, new_name: str | None = None) -> Result:
     """Bring a deleted model back, under a new name if its own is taken."""
     found = await entity.load(tx, MODEL, id, deleted=True)
-    name = checked({"name": new_name or found.row["name"]})["name"]
-    await entity.refuse_taken(tx, MODEL, ("input", "newName"), namespace_id=found.home.id, name=name)
-    await entity.bring_back(tx, found, **({"name": name} if new_name else {}))
+    where = ("input", "newName")
+    changes = {} if new_name is None else {"name": check_name(new_name, ".".join(where))}
+    name = changes.get("name", found.row["name"])
+    await entity.refuse_taken(tx, MODEL, where, namespace_id=found.home.id, name=name)
+    await entity.bring_back(tx, found, **changes)
     return {"model": found.id}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from db.access import Role
-from db.errors import Invalid, NotFound
+from db.errors import Conflict, Denied, Invalid, NotFound
 from db.identifiers import new_id, parse_id
-from db.names import MAX_LEVELS, check_path
+from db.names import MAX_LEVELS, check_name, check_path
 from db.read.source import NAMESPACE
-from db.transaction import Result, Transaction
+from db.transaction import Again, Result, Transaction
 from db.verbs import entity
 from db.verbs.entity import ID, Found, Home, Path
 from db.verbs.values import checked
@@ -24,6 +25,12 @@ NEAREST = """
     WHERE tenant_id = $1 AND path = ANY($2) AND visible ORDER BY cardinality(lineage) DESC LIMIT 1
 """
 """The deepest existing namespace on the way to a path."""
+
+HOLD = """
+    SELECT path, deleted_at FROM namespace
+    WHERE tenant_id = $1 AND id = ANY($2) ORDER BY cardinality(lineage) FOR SHARE
+"""
+"""The namespaces from a root to one below it, kept from being moved or deleted until the commit."""
 
 MOVE_BELOW = """
     UPDATE namespace SET path = $3 || substr(path, length($4) + 1), updated_at = $5
@@ -37,13 +44,6 @@ SHOW_BELOW = """
     ) WHERE n.tenant_id = $1 AND $2 = ANY(n.lineage)
 """
 """Work out anew what of a subtree is in sight."""
-
-CLASHES_BELOW = """
-    SELECT mine.path FROM namespace mine JOIN namespace other ON other.tenant_id = $1 AND other.visible
-        AND other.path = $3 || substr(mine.path, length($4) + 1) AND NOT $2 = ANY(other.lineage)
-    WHERE mine.tenant_id = $1 AND $2 = ANY(mine.lineage) LIMIT 1
-"""
-"""A path below a namespace that would be taken after a move."""
 
 
 def _home(row: asyncpg.Record) -> Home:
@@ -63,22 +63,44 @@ async def ensure(tx: Transaction, path: str, where: Path = ("input", "namespace"
     nearest = await tx.fetchrow(NEAREST, prefixes)
     home = _home(nearest) if nearest else None
     _require(tx, home, path, where, role or tx.role)
-    for missing in prefixes[home.path.count("/") + 1 if home else 0 :]:
-        home = await _make(tx, home, missing)
+    missing = prefixes[home.path.count("/") + 1 if home else 0 :]
+    if home and missing:
+        await _hold(tx, home)
+    for made in missing:
+        home = await _make(tx, home, made)
     return home  # type: ignore[return-value]
+
+
+async def _hold(tx: Transaction, home: Home) -> None:
+    """Keep a namespace where it is while something is made below it.
+
+    Else a move or a deletion at the same time would miss what it does not see yet.
+    """
+    held = await tx.fetch(HOLD, list(home.lineage))
+    if any(row["deleted_at"] for row in held) or held[-1]["path"] != home.path:
+        raise Again
 
 
 def _require(tx: Transaction, home: Home | None, path: str, where: Path, role: Role) -> None:
     """What is missing and what is not the caller's look the same."""
-    held = tx.caller.role_on(home.lineage if home else ())
-    if held is None or (home is None and held < Role.ADMIN):
+    if tx.caller.role_on(home.lineage if home else ()) is None:
         raise NotFound(
             f"There is no namespace {path!r} that you may see, and only an admin of the tenant can make a new root."
             " Name one that you may write to.",
             path=where,
         )
-    if home is not None:
+    if home is None:
+        _require_naming(tx, (), where, object_id=tx.tenant_id, stream_id=tx.tenant_id)
+    else:
         entity.require(tx, home, role, where, object_id=home.id)
+
+
+def _require_naming(tx: Transaction, above: Sequence[UUID], where: Path, **about: UUID) -> None:
+    """Raises Denied unless the caller may name a child of what is above: a writer there; for a root, an admin."""
+    held = tx.caller.role_on(above)
+    if held is None or held < (Role.WRITER if above else Role.ADMIN):
+        needed = "the role WRITER on the namespace above it" if above else "the role ADMIN on the whole tenant"
+        raise Denied(f"Naming a {'namespace' if above else 'root'} needs {needed}.", path=where, **about)
 
 
 async def _make(tx: Transaction, parent: Home | None, path: str, **values: Any) -> Home:
@@ -104,6 +126,7 @@ async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
     """Make a namespace, or get the one of that path unchanged."""
     where = ("input", "path")
     path = check_path(path, "input.path", path=where)
+    values = checked(values)
     known = await tx.fetchrow(NEAREST, [path])
     if known:
         _require(tx, _home(known), path, where, tx.role)
@@ -114,7 +137,7 @@ async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
     else:
         parent = None
         _require(tx, None, path, where, tx.role)
-    home = await _make(tx, parent, path, **checked(values))
+    home = await _make(tx, parent, path, **values)
     return {"namespace": home.id, "created": True}
 
 
@@ -125,13 +148,18 @@ async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision
     name = changes.get("name")
     if name is not None and name != found.row["name"]:
         entity.check_revision(found, if_revision)
-        changes["path"] = await _move(tx, found, name, ("input", "patch", "name"))
+        changes["path"] = await _rename(tx, found, name, ("input", "patch", "name"))
     await entity.revise(tx, found, changes, if_revision)
     return {"namespace": found.id}
 
 
-async def _move(tx: Transaction, found: Found, name: str, where: Path) -> str:
-    old = found.row["path"]
+async def _rename(tx: Transaction, found: Found, name: str, where: Path) -> str:
+    """Move all below a namespace to where it goes, and return that."""
+    home, old = found.home, found.row["path"]
+    if old == DEFAULT:
+        raise Invalid("The namespace `default` cannot be renamed: it is where objects go without one.", path=where)
+    about = {"object_id": found.id, "namespace_id": home.id, "stream_id": home.root_id}
+    _require_naming(tx, home.lineage[:-1], where, **about)
     parent = old.rpartition("/")[0]
     new = f"{parent}/{name}" if parent else name
     await entity.refuse_taken(tx, NAMESPACE, where, but=found.id, path=new)
@@ -159,15 +187,24 @@ DELETED = f"""
 async def restore(tx: Transaction, *, id: str, new_name: str | None = None) -> Result:
     """Bring a deleted namespace back, under a new name if its own is taken."""
     found = await _deleted(tx, id)
-    changes = checked({"name": new_name or found.row["name"]})
+    await _require_above(tx, found)
     where = ("input", "newName")
-    changes["path"] = await _move(tx, found, changes["name"], where)
-    clash = await tx.fetchval(CLASHES_BELOW, found.id, changes["path"], found.row["path"])
-    if clash:
-        await entity.refuse_taken(tx, NAMESPACE, where, path=clash)
+    changes: dict[str, Any] = {}
+    if new_name is not None:
+        name = check_name(new_name, ".".join(where))
+        changes = {"name": name, "path": await _rename(tx, found, name, where)}
+    await entity.refuse_taken(tx, NAMESPACE, where, path=changes.get("path", found.row["path"]))
     await entity.bring_back(tx, found, **changes)
     await tx.execute(SHOW_BELOW, found.id)
     return {"namespace": found.id}
+
+
+async def _require_above(tx: Transaction, found: Found) -> None:
+    """Raises Conflict when a namespace above is deleted: what is brought back below it would stay out of sight."""
+    above = await tx.fetch(HOLD, list(found.home.lineage[:-1]))
+    for row in above:
+        if row["deleted_at"]:
+            raise Conflict(f"The namespace {row['path']!r} above it is deleted, too. Restore that first.", path=ID)
 
 
 async def _deleted(tx: Transaction, text: str) -> Found:

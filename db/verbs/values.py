@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from db.errors import Invalid
@@ -10,6 +11,7 @@ from db.names import check_name
 from db.text import check_text
 
 MAX_LABELS = 100
+YEAR = 31_536_000  # seconds
 Check = Callable[[Any, str], Any]
 
 
@@ -24,15 +26,21 @@ def _object(value: Any, what: str) -> Any:
 
 
 def _labels(value: list[str], what: str) -> list[str]:
-    labels = sorted({check_name(label, what) for label in value})
+    labels = set(value)
     if len(labels) > MAX_LABELS:
         raise Invalid(f"`{what}` has {len(labels)} labels; at most {MAX_LABELS} are kept.", path=tuple(what.split(".")))
-    return labels
+    return sorted({check_name(label, what) for label in labels})
 
 
-def _positive(value: float, what: str) -> float:
-    if not 0 < value < float("inf"):
-        raise Invalid(f"`{what}` must be a positive number of seconds.", path=tuple(what.split(".")))
+def _seconds(value: float, what: str) -> float:
+    if not 1 <= value <= YEAR:
+        raise Invalid(f"`{what}` must be 1 to {YEAR} seconds (a year).", path=tuple(what.split(".")))
+    return value
+
+
+def _finite(value: float, what: str) -> float:
+    if not isfinite(value):
+        raise Invalid(f"`{what}` must be a finite number.", path=tuple(what.split(".")))
     return value
 
 
@@ -53,15 +61,19 @@ RULES: Mapping[str, Check] = {
     "metadata": _object,
     "hyperparameters": _object,
     "environment": _object,
-    "stall_after": _positive,
+    "stall_after": _seconds,
+    "epoch": _finite,
 }
 """What is asked of a column's value. Columns without a rule are checked by their type alone."""
 
-SPELLED: Mapping[str, str] = {
-    "external_id": "externalId",
-    "media_type": "mediaType",
-    "stall_after": "stallAfterSeconds",
-}
+SPELLED: Mapping[str, str] = {"stall_after": "stallAfterSeconds"}
+"""Columns whose field in the schema has another name."""
+
+
+def spelled(column: str) -> str:
+    """A column as the schema spells it: `created_at` is `createdAt`."""
+    first, *rest = column.split("_")
+    return SPELLED.get(column) or first + "".join(word.capitalize() for word in rest)
 
 
 def checked(values: Mapping[str, Any], where: str = "input") -> dict[str, Any]:
@@ -71,6 +83,6 @@ def checked(values: Mapping[str, Any], where: str = "input") -> dict[str, Any]:
         Invalid: a value breaks its rule; the path names the argument.
     """
     return {
-        name: RULES[name](value, f"{where}.{SPELLED.get(name, name)}") if name in RULES and value is not None else value
+        name: RULES[name](value, f"{where}.{spelled(name)}") if name in RULES and value is not None else value
         for name, value in values.items()
     }

@@ -1,0 +1,1 @@
+"""What is done in the background: found from what is stored, on a tick, by any process."""

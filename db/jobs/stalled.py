@@ -1,0 +1,88 @@
+"""Experiments that went silent become STALLED: a stored transition, so that audit and feed see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from db.access import Caller, Role
+from db.engine import Database
+from db.identifiers import new_id
+from db.transaction import Transaction
+from db.verbs import experiments
+
+BATCH: Final = 100
+ACTOR: Final = "modelbox"
+"""The service account that acts when nobody asked. It has no token and no role: nobody can sign in as it."""
+
+TENANTS = """
+    SELECT DISTINCT e.tenant_id FROM experiment e
+    JOIN heartbeat h ON h.tenant_id = e.tenant_id AND h.experiment_id = e.id
+    WHERE e.status = 'RUNNING' AND e.deleted_at IS NULL AND h.at + make_interval(secs => e.stall_after) < $1
+"""
+"""Where experiments have been silent for too long."""
+
+SILENT = """
+    SELECT e.id, e.name, n.id AS home_id, n.path AS home_path, n.root_id AS home_root, n.lineage AS home_lineage
+    FROM experiment e
+    JOIN heartbeat h ON h.tenant_id = $1 AND h.experiment_id = e.id
+    JOIN namespace n ON n.tenant_id = $1 AND n.id = e.namespace_id AND n.visible
+    WHERE e.tenant_id = $1 AND e.status = 'RUNNING' AND e.deleted_at IS NULL
+        AND h.at + make_interval(secs => e.stall_after) < $2
+    ORDER BY e.id LIMIT $3 FOR NO KEY UPDATE OF e, h SKIP LOCKED
+"""
+"""Some of them. With their heartbeats locked, a sign of life at the same moment comes before this or ends it."""
+
+STALL = """
+    UPDATE experiment SET status = 'STALLED', updated_at = $3, revision = revision + 1
+    WHERE tenant_id = $1 AND id = ANY($2)
+"""
+
+HIRE = """
+    INSERT INTO actor (tenant_id, id, kind, name, description, created_at)
+    VALUES ($1, $2, 'SERVICE_ACCOUNT', $3, 'The server itself, when nobody asked.', $4) ON CONFLICT DO NOTHING
+"""
+WHO = "SELECT id FROM actor WHERE tenant_id = $1 AND kind = 'SERVICE_ACCOUNT' AND name = $2"
+
+
+async def sweep(database: Database, now: datetime) -> int:
+    """Mark the experiments that have been silent for longer than they may; returns how many.
+
+    Any number of processes may do it at once: each experiment is marked by one of them.
+    """
+    async with database.connection() as connection:
+        tenants = [row["tenant_id"] for row in await connection.fetch(TENANTS, now)]
+    return sum([await _sweep_tenant(database, tenant, now) for tenant in tenants])
+
+
+async def _sweep_tenant(database: Database, tenant: UUID, now: datetime) -> int:
+    total = 0
+    while True:
+        async with database.transaction() as connection:
+            marked = await _mark(connection, tenant, now)
+        total += marked
+        if marked < BATCH:
+            return total
+
+
+async def _mark(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> int:
+    silent = await connection.fetch(SILENT, tenant, now, BATCH)
+    if silent:
+        tx = Transaction(connection, await _server(connection, tenant, now), Role.WRITER, "stalled", now)
+        await tx.execute(STALL, [row["id"] for row in silent], now)
+        for row in silent:
+            experiments.note_status(tx, row, "RUNNING", "STALLED")
+        await tx.settle()
+    return len(silent)
+
+
+async def _server(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> Caller:
+    """The server as an actor of a tenant, made when it first acts there."""
+    actor = await connection.fetchval(WHO, tenant, ACTOR)
+    if actor is None:
+        await connection.execute(HIRE, tenant, new_id(), ACTOR, now)
+        actor = await connection.fetchval(WHO, tenant, ACTOR)
+    return Caller(tenant, actor, ACTOR, "SERVICE_ACCOUNT", {})
