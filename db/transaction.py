@@ -186,12 +186,19 @@ class Transaction:
         )
 
     async def settle(self) -> None:
-        """Give every recorded row its number and write it. Streams in one order, so that none deadlock."""
-        for stream_id in sorted(self._records):
-            rows = self._records[stream_id]
+        """Give every recorded row its number and write it. Streams in one order, so that none deadlock.
+
+        The runner does it last. A verb whose answer shows such rows does it as its own last act.
+        """
+        records, self._records = self._records, defaultdict(list)
+        for stream_id in sorted(records):
+            rows = records[stream_id]
             last = await self.fetchval(TAKE_NUMBERS, stream_id, len(rows))
+            alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
             for seq, (table, values) in enumerate(rows, last - len(rows) + 1):
-                await self.insert(table, stream_id=stream_id, seq=seq, **values)
+                alike[table, tuple(values)].append({"stream_id": stream_id, "seq": seq, **values})
+            for (table, _), same in alike.items():
+                await self.insert_many(table, same)
 
 
 async def run(database: Database, caller: Caller, request_id: str, call: Call, answer: Answer) -> str:
@@ -237,7 +244,8 @@ async def _result(tx: Transaction, call: Call) -> Result:
     who = (tx.caller.actor_id, call.key)
     if await tx.fetchval(CLAIM, *who, call.name, digest, tx.now):
         result = await call.verb(tx, **call.arguments)
-        await tx.execute(KEEP_RESULT, *who, orjson.loads(orjson.dumps(result)))
+        # The driver's own UUIDs, which the encoder does not know, go in as text.
+        await tx.execute(KEEP_RESULT, *who, orjson.loads(orjson.dumps(result, default=str)))
         return result
     kept = await tx.fetchrow(REMEMBERED, *who)
     if kept is None:

@@ -155,10 +155,11 @@ def shaper(type_: GraphQLInputType) -> Callable[[Any], Any]:
         return lambda value: _object_shape(nullable, value)
     if isinstance(nullable, GraphQLEnumType):
         return lambda value: getattr(value, "value", value)
-    return SCALAR_SHAPES.get(nullable.name, _presence)
+    return SCALAR_SHAPES.get(nullable.name, presence)
 
 
-def _presence(value: Any) -> Any:
+def presence(value: Any) -> Any:
+    """Whether there is a value: all that most scalars tell."""
     return value is not None
 
 
@@ -176,7 +177,7 @@ SCALAR_SHAPES: Mapping[str, Callable[[Any], Any]] = {
 
 def _list_shaper(type_: GraphQLList[Any]) -> Callable[[Any], Any]:
     if isinstance(get_named_type(type_), GraphQLScalarType):
-        return _presence
+        return presence
     item = shaper(type_.of_type)
     return lambda value: None if value is None else tuple(item(v) for v in value)
 

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
@@ -14,6 +15,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -28,7 +30,7 @@ from graphql.execution.values import get_variable_values
 
 from db.read.plan import ObjectPlan, Plan, compiled, literal
 from db.read.sql import Compiled, Statement
-from graphql_schema.arguments import shaper
+from graphql_schema.arguments import presence, shaper
 from graphql_schema.errors import RequestErrors
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
@@ -199,5 +201,20 @@ def _shapers(schema: GraphQLSchema, definition: OperationDefinitionNode) -> list
         type_: GraphQLInputType | None = type_from_ast(schema, variable.type)  # type: ignore[assignment]
         if type_ is None:
             raise RequestErrors([request_error("GRAPHQL_VALIDATION_FAILED", GraphQLError("Unknown type."))])
-        found.append((variable.variable.name.value, shaper(type_)))
+        is_written = get_named_type(type_).name in _written_types(schema)
+        found.append((variable.variable.name.value, presence if is_written else shaper(type_)))
     return found
+
+
+@cache
+def _written_types(schema: GraphQLSchema) -> frozenset[str]:
+    """The input objects of mutations. What stands in them decides no SQL, and may be ten thousand points long."""
+    fields = schema.mutation_type.fields.values() if schema.mutation_type else ()
+    found: set[str] = set()
+    todo = [get_named_type(argument.type) for field in fields for argument in field.args.values()]
+    while todo:
+        type_ = todo.pop()
+        if isinstance(type_, GraphQLInputObjectType) and type_.name not in found:
+            found.add(type_.name)
+            todo += [get_named_type(field.type) for field in type_.fields.values()]
+    return frozenset(found)

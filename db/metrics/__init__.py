@@ -1,0 +1,1 @@
+"""Points that arrive together, and the figures that are kept of each series."""
