@@ -5,12 +5,24 @@ from __future__ import annotations
 import strawberry
 
 from graphql_schema.mutations.access import AccessMutations
+from graphql_schema.mutations.checkpoint import CheckpointMutations
+from graphql_schema.mutations.experiment import ExperimentMutations
+from graphql_schema.mutations.metric import MetricMutations
 from graphql_schema.mutations.model import ModelMutations
 from graphql_schema.mutations.namespace import NamespaceMutations
+from graphql_schema.mutations.version import ModelVersionMutations
 
 
 @strawberry.type(
     description="What can be changed. Each field is one transaction with its audit record; several run in order."
 )
-class Mutation(AccessMutations, NamespaceMutations, ModelMutations):
+class Mutation(
+    AccessMutations,
+    NamespaceMutations,
+    ModelMutations,
+    MetricMutations,
+    ExperimentMutations,
+    CheckpointMutations,
+    ModelVersionMutations,
+):
     pass
