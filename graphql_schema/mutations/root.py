@@ -7,6 +7,7 @@ import strawberry
 from graphql_schema.mutations.access import AccessMutations
 from graphql_schema.mutations.checkpoint import CheckpointMutations
 from graphql_schema.mutations.experiment import ExperimentMutations
+from graphql_schema.mutations.metadata import MetadataMutations
 from graphql_schema.mutations.metric import MetricMutations
 from graphql_schema.mutations.model import ModelMutations
 from graphql_schema.mutations.namespace import NamespaceMutations
@@ -21,6 +22,7 @@ class Mutation(
     NamespaceMutations,
     ModelMutations,
     MetricMutations,
+    MetadataMutations,
     ExperimentMutations,
     CheckpointMutations,
     ModelVersionMutations,
