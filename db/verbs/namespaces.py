@@ -19,6 +19,8 @@ from db.verbs.entity import ID, Found, Home, Path
 from db.verbs.values import checked
 
 DEFAULT = "default"
+MAX_PATH_BYTES = 2_000
+"""An entry of an index holds 2 704 bytes, and names may be long."""
 
 NEAREST = """
     SELECT id, path, root_id, lineage FROM namespace
@@ -38,6 +40,8 @@ MOVE_BELOW = """
 """
 """Rewrite the paths of all below a namespace, deleted ones too."""
 
+LONGEST_BELOW = "SELECT max(octet_length(path)) FROM namespace WHERE tenant_id = $1 AND $2 = ANY(lineage)"
+
 SHOW_BELOW = """
     UPDATE namespace n SET visible = NOT EXISTS (
         SELECT 1 FROM namespace a WHERE a.tenant_id = $1 AND a.id = ANY(n.lineage) AND a.deleted_at IS NOT NULL
@@ -50,6 +54,19 @@ def _home(row: asyncpg.Record) -> Home:
     return Home(row["id"], row["path"], row["root_id"], row["lineage"])
 
 
+def _checked(path: str, where: Path) -> str:
+    path = check_path(path, ".".join(where), path=where)
+    _require_short(len(path.encode()), where)
+    return path
+
+
+def _require_short(size: int, where: Path) -> None:
+    if size > MAX_PATH_BYTES:
+        raise Invalid(
+            f"The path would have {size} bytes; at most {MAX_PATH_BYTES} are allowed. Shorten it.", path=where
+        )
+
+
 async def ensure(tx: Transaction, path: str, where: Path = ("input", "namespace"), role: Role | None = None) -> Home:
     """The namespace of a path, made with all above it when it is first named.
 
@@ -57,7 +74,7 @@ async def ensure(tx: Transaction, path: str, where: Path = ("input", "namespace"
         Denied: the caller lacks the role there; or, for what is to be made, on what exists above it.
         Invalid: the path breaks the rules of names.
     """
-    path = check_path(path, ".".join(where), path=where)
+    path = _checked(path, where)
     parts = path.split("/")
     prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     nearest = await tx.fetchrow(NEAREST, prefixes)
@@ -125,7 +142,7 @@ async def _make(tx: Transaction, parent: Home | None, path: str, **values: Any) 
 async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
     """Make a namespace, or get the one of that path unchanged."""
     where = ("input", "path")
-    path = check_path(path, "input.path", path=where)
+    path = _checked(path, where)
     values = checked(values)
     known = await tx.fetchrow(NEAREST, [path])
     if known:
@@ -162,6 +179,8 @@ async def _rename(tx: Transaction, found: Found, name: str, where: Path) -> str:
     _require_naming(tx, home.lineage[:-1], where, **about)
     parent = old.rpartition("/")[0]
     new = f"{parent}/{name}" if parent else name
+    longest = await tx.fetchval(LONGEST_BELOW, found.id)
+    _require_short(longest + len(new.encode()) - len(old.encode()), where)
     await entity.refuse_taken(tx, NAMESPACE, where, but=found.id, path=new)
     await tx.execute(MOVE_BELOW, found.id, new, old, tx.now)
     return new

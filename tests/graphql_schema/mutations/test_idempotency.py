@@ -104,8 +104,8 @@ async def test_null_is_no_key(graphql: Graph) -> None:
     assert (await graphql.change(CREATE, input={"name": "n", "idempotencyKey": None}))["created"] is True
 
 
-@pytest.mark.parametrize("key", ["", "k" * 256, "k" * 1_048_576])
-async def test_a_bad_key_is_refused(graphql: Graph, key: str) -> None:
-    refusal = await graphql.refused(CREATE, input={"name": "m", "idempotencyKey": key})
+@pytest.mark.parametrize("length", [0, 256, 1_048_576])
+async def test_a_bad_key_is_refused(graphql: Graph, length: int) -> None:
+    refusal = await graphql.refused(CREATE, input={"name": "m", "idempotencyKey": "k" * length})
     assert (refusal["code"], refusal["path"]) == ("INVALID", ["input", "idempotencyKey"])
     assert (await counts(graphql))["models"] == 0

@@ -198,9 +198,14 @@ async def test_every_step_is_recorded(graphql: Graph) -> None:
     assert {event["actorName"] for event in events} == {"local"}
 
 
+MEBIBYTE = pytest.param("x" * 1_048_576, id="1 MiB")
+DEEP = pytest.param("/".join("a" * 21), id="21 levels")
+LONG = pytest.param("a" * 256, id="256 characters")
+BYTES = pytest.param("/".join(["\u4e00" * 255] * 3), id="2 297 bytes")
+
+
 @pytest.mark.parametrize(
-    "path",
-    ["", "/a", "a/", "a//b", "a/../b", " a", "a:b", "a@b", "a\tb", "a" * 256, "x" * 1_048_576, "/".join("a" * 21)],
+    "path", ["", "/a", "a/", "a//b", "a/../b", " a", "a:b", "a@b", "a\tb", LONG, MEBIBYTE, DEEP, BYTES]
 )
 async def test_a_bad_path_is_refused_and_nothing_is_made(graphql: Graph, path: str) -> None:
     refusal = await graphql.refused(CREATE, input={"path": path})
@@ -209,6 +214,13 @@ async def test_a_bad_path_is_refused_and_nothing_is_made(graphql: Graph, path: s
     model = (await graphql(CREATE_MODEL, namespace=path, name="m"))["createModel"]
     assert model["userErrors"] == [{"code": "INVALID", "path": ["input", "namespace"]}]
     assert await paths(graphql) == []
+
+
+async def test_a_move_keeps_paths_in_bounds(graphql: Graph) -> None:
+    id_ = await created(graphql, "a")
+    await created(graphql, "/".join(["a", *["\u4e00" * 160] * 4]))
+    refusal = await graphql.refused(UPDATE, input={"id": id_, "patch": {"name": "\u4e00" * 160}})
+    assert (refusal["code"], refusal["path"]) == ("INVALID", ["input", "patch", "name"])
 
 
 async def test_many_at_once_make_one(graphql: Graph) -> None:
