@@ -6,6 +6,7 @@ import strawberry
 
 from graphql_schema.mutations.access import AccessMutations
 from graphql_schema.mutations.checkpoint import CheckpointMutations
+from graphql_schema.mutations.event import EventMutations
 from graphql_schema.mutations.experiment import ExperimentMutations
 from graphql_schema.mutations.metadata import MetadataMutations
 from graphql_schema.mutations.metric import MetricMutations
@@ -23,6 +24,7 @@ class Mutation(
     ModelMutations,
     MetricMutations,
     MetadataMutations,
+    EventMutations,
     ExperimentMutations,
     CheckpointMutations,
     ModelVersionMutations,
