@@ -38,7 +38,7 @@ class Page:
 
 
 def pages(root: Path) -> list[Page]:
-    paths = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("*/README.md")]
+    paths = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("[!.]*/README.md")]
     return [Page(path, path.read_text()) for path in sorted(set(paths))]
 
 
