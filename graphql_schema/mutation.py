@@ -24,6 +24,7 @@ from graphql import (
     GraphQLObjectType,
     get_nullable_type,
 )
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from db.access import Role
 from db.errors import DomainError
@@ -197,7 +198,8 @@ def decoder(type_: GraphQLInputType) -> Callable[[Any], Any]:
 
 def _argument_name(field: Any, name: str) -> str:
     """The name of the verb's argument: the field's Python name, which may be the column's."""
-    return str(field.out_name or snake_case(name))
+    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return str(declared.python_name) if declared else snake_case(name)
 
 
 def refuser(selected: Selected) -> Callable[[DomainError], str]:

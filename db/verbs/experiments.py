@@ -12,11 +12,10 @@ from db.access import Role
 from db.errors import Conflict, Invalid
 from db.names import check_name
 from db.read.source import EXPERIMENT
-from db.text import check_text
 from db.transaction import Result, Transaction
 from db.verbs import entity, namespaces, parameters
 from db.verbs.entity import Found, Home, Path
-from db.verbs.values import checked, spelled
+from db.verbs.values import check_word, checked, spelled
 from db.verbs.words import readable_name
 
 UNFINISHED = ("RUNNING", "STALLED")
@@ -202,7 +201,7 @@ async def restore(
     if new_name is not None:
         changes["name"] = check_name(new_name, "input.newName")
     if new_external_id is not None:
-        changes["external_id"] = check_text(new_external_id, what="input.newExternalId", max_length=255)
+        changes["external_id"] = check_word(new_external_id, "input.newExternalId")
     kept = {**dict(found.row), **changes}
     for column, argument in (("name", "newName"), ("external_id", "newExternalId")):
         if kept[column] is not None:

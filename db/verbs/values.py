@@ -19,6 +19,13 @@ def _text(max_length: int) -> Check:
     return lambda value, what: check_text(value, what=what, max_length=max_length)
 
 
+def check_word(value: str, what: str) -> str:
+    """A value that may be any text of 1 to 255 characters, such as a foreign id."""
+    if not value:
+        raise Invalid(f"`{what}` is empty. Leave it out, or give 1 to 255 characters.", path=tuple(what.split(".")))
+    return check_text(value, what=what, max_length=255)
+
+
 def _object(value: Any, what: str) -> Any:
     if not isinstance(value, dict):
         raise Invalid(f'`{what}` must be a JSON object, such as {{"key": "value"}}.', path=tuple(what.split(".")))
@@ -52,7 +59,7 @@ RULES: Mapping[str, Check] = {
     "owner": _text(255),
     "task": _text(255),
     "group": check_name,
-    "external_id": _text(255),
+    "external_id": check_word,
     "source": check_name,
     "description": _text(65_536),
     "uri": _text(4_096),
