@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -18,6 +19,7 @@ from graphql_schema.errors import RequestError
 from graphql_schema.operation import Operation
 
 MEBIBYTE: Final = 1_048_576
+_BEARER: Final = re.compile(r"\s*bearer +([\w.~+/=-]+)\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,7 @@ class TransportLimits:
     """How often the token behind an open socket is looked at again."""
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """One operation that was answered or refused; telemetry counts and logs it.
 
     `code` is the `extensions.code` of a refusal and None when a result was sent. `kind` and `name`
@@ -118,16 +119,21 @@ def bearer_token(headers: Headers) -> str | None:
     Raises:
         RequestError: `UNAUTHENTICATED`, the header says something else.
     """
-    given = headers.getlist("authorization")
-    if len(given) > 1:
-        raise RequestError("UNAUTHENTICATED", "`Authorization` is given several times. Send it once.")
-    return token_in(given[0]) if given and given[0].strip() else None
+    return given_token(", ".join(headers.getlist("authorization")))
+
+
+def given_token(authorization: str) -> str | None:
+    """The same for the value of the header, several of which are joined by commas."""
+    return token_in(authorization) if authorization.strip() else None
 
 
 def token_in(authorization: str) -> str:
-    """The token in the value of that header, or of its like in `connection_init`."""
-    scheme, _, token = authorization.strip().partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or not token.isascii():
+    """The token in the value of that header, or of its like in `connection_init`.
+
+    Raises:
+        RequestError: `UNAUTHENTICATED`, there is none.
+    """
+    found = _BEARER.fullmatch(authorization)
+    if found is None:
         raise RequestError("UNAUTHENTICATED", "`Authorization` must be `Bearer` and a token.")
-    return token
+    return found[1]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from graphql_schema.errors import RequestError
 
@@ -13,44 +14,42 @@ ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """How zlib is told what to expect: a gzip header, or the zlib header that HTTP calls deflate."""
 
 
-class _Reader(Protocol):
-    def feed(self, chunk: bytes) -> None: ...
-    def end(self) -> bytes: ...
-
-
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     """The body as its sender meant it, at most `limit` bytes before and after decompression.
 
     Raises:
         RequestError: `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` for an unknown encoding,
             `BAD_REQUEST` when it cannot be decompressed or ends too soon.
     """
-    declared = request.headers.get("content-length", "")
+    declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
-    reader = _reader(request, limit)
+    reader = _reader(headers.get("content-encoding", ""), limit)
     received = 0
-    try:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > limit:
-                raise _too_large(limit)
-            reader.feed(chunk)
-    except ClientDisconnect:
-        raise RequestError("BAD_REQUEST", "The connection ended before the body did.") from None
+    is_whole = False
+    while not is_whole:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise RequestError("BAD_REQUEST", "The connection ended before the body did.")
+        chunk = message.get("body", b"")
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(limit)
+        reader.feed(chunk)
+        is_whole = not message.get("more_body", False)
     return reader.end()
 
 
-def _reader(request: Request, limit: int) -> _Reader:
-    encoding = ",".join(request.headers.getlist("content-encoding")).strip().lower()
-    if encoding in ("", "identity"):
+def _reader(encoding: str, limit: int) -> _Plain | _Compressed:
+    known = encoding.strip().lower()
+    if known in ("", "identity"):
         return _Plain()
-    if encoding not in ENCODINGS:
+    if known not in ENCODINGS:
         raise RequestError(
             "UNSUPPORTED_MEDIA_TYPE",
             "The body's Content-Encoding is not known here. Send it plain, or as gzip or deflate.",
         )
-    return _Compressed(ENCODINGS[encoding], limit)
+    return _Compressed(ENCODINGS[known], limit)
 
 
 class _Plain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 GRAPHQL: Final = "application/graphql-response+json"
@@ -12,6 +13,8 @@ OFFERED: Final = (GRAPHQL, JSON)
 """By our preference, for clients that name several with the same weight."""
 
 MAX_RANGES: Final = 50
+MAX_REMEMBERED: Final = 200
+"""Characters of an Accept header whose meaning is kept; clients send few different ones."""
 
 
 def parse(text: str) -> tuple[str, Mapping[str, str]]:
@@ -37,6 +40,19 @@ def negotiate(accept: str | None) -> str | None:
     """
     if accept is None or not accept.strip():
         return JSON
+    return _chosen(accept) if len(accept) < MAX_REMEMBERED else _chosen.__wrapped__(accept)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body of that type is JSON in UTF-8."""
+    if content_type == JSON:
+        return True
+    kind, parameters = parse(content_type)
+    return kind == JSON and is_utf8(parameters)
+
+
+@lru_cache(maxsize=100)
+def _chosen(accept: str) -> str | None:
     ranges = [parse(part) for part in accept.split(",")[:MAX_RANGES]]
     weights = {offer: _weight(offer, ranges) for offer in OFFERED}
     best = max(OFFERED, key=lambda offer: weights[offer])

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -21,6 +21,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 LOOPBACK: Final = ("localhost", "*.localhost")
+FETCH_METADATA: Final = (b"sec-fetch-site", b"sec-fetch-mode")
+MAX_REMEMBERED: Final = 300
+"""Characters of Host and Origin whose judgement is kept."""
+
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -33,16 +37,17 @@ def origin_middleware(*, hosts: Collection[str], cors_origins: Collection[str]) 
     Raises ValueError for a CORS origin that is not `scheme://host[:port]`.
     """
     origins = [canonical_origin(origin) for origin in cors_origins]
-    return [
-        Middleware(OriginGuard, hosts=hosts, cors_origins=origins),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"],
-            expose_headers=["Retry-After", "X-Request-ID"],
-        ),
-    ]
+    guard = Middleware(OriginGuard, hosts=hosts, cors_origins=origins)
+    if not origins:
+        return [guard]
+    answers = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"],
+        expose_headers=["Retry-After", "X-Request-ID"],
+    )
+    return [guard, answers]
 
 
 def canonical_origin(text: str) -> str:
@@ -74,10 +79,11 @@ class OriginGuard:
         self._app = app
         self._hosts = frozenset(host.lower().rstrip(".") for host in (*LOOPBACK, *hosts))
         self._origins = frozenset(cors_origins)
+        self._remembered = lru_cache(maxsize=1_000)(self._judged)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 403."""
-        refusal = self._refusal(Headers(scope=scope)) if scope["type"] != "lifespan" else None
+        refusal = self._refusal(scope["headers"]) if scope["type"] != "lifespan" else None
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -85,17 +91,38 @@ class OriginGuard:
         else:
             await _forbidden(refusal)(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> str | None:
-        hosts = headers.getlist("host")
-        name = _host_name(hosts[0]) if len(hosts) == 1 else None
+    def _refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        hosts, origins, fetch = [], [], {}
+        for name, value in headers:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"origin":
+                origins.append(value)
+            elif name in FETCH_METADATA:
+                fetch[name] = value
+        if len(hosts) != 1 or len(origins) > 1:
+            return "The request needs one Host header, and at most one Origin."
+        # An image or a script of a foreign page sends no Origin, but says where it comes from.
+        if (
+            not origins
+            and fetch.get(b"sec-fetch-site") == b"cross-site"
+            and fetch.get(b"sec-fetch-mode") != b"navigate"
+        ):
+            return "A page of another origin may not load this."
+        host, origin = hosts[0].decode("latin-1"), origins[0].decode("latin-1") if origins else None
+        judge = self._remembered if len(host) + len(origin or "") < MAX_REMEMBERED else self._judged
+        return judge(host, origin)
+
+    def _judged(self, host: str, origin: str | None) -> str | None:
+        name = _host_name(host)
         if name is None:
-            return "The request needs one valid Host header."
+            return "The Host header is not valid."
         if not self._is_ours(name):
             return (
                 "The name in the Host header is not one of this server's."
                 " Add it to MODELBOX_ALLOWED_HOSTS if it should be."
             )
-        if not self._may_call(headers, hosts[0]):
+        if origin is not None and origin not in self._origins and not _is_same(origin, host):
             return (
                 "A page of this origin may not call this server. Add the origin to MODELBOX_CORS_ORIGINS if it should."
             )
@@ -105,14 +132,6 @@ class OriginGuard:
         if _is_address(name) or name in self._hosts or "*" in self._hosts:
             return True
         return any(f"*{name[dot:]}" in self._hosts for dot, sign in enumerate(name) if sign == ".")
-
-    def _may_call(self, headers: Headers, host: str) -> bool:
-        origins = headers.getlist("origin")
-        if origins:
-            return len(origins) == 1 and (origins[0] in self._origins or _is_same(origins[0], host))
-        # An image or a script of a foreign page sends no Origin, but says where it comes from.
-        is_foreign = headers.get("sec-fetch-site") == "cross-site"
-        return not is_foreign or headers.get("sec-fetch-mode") == "navigate"
 
 
 def _is_same(origin: str, host: str) -> bool:

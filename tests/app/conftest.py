@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from app.gateway import Gateway
 from db import access, server_role
@@ -13,7 +15,19 @@ from db.engine import Database
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.errors import RequestError
+from tests.app.tokens import stored_token
 from tests.postgres import Postgres
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Commands that run inside a test say where lines go, for the whole process: not for the next test."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    logging.captureWarnings(False)
+    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +60,10 @@ def gateway(kept_database: Database) -> Gateway:
         authenticate=authenticate,
         still_valid=still_valid,
     )
+
+
+@pytest.fixture
+async def token(kept_database: Database) -> AsyncIterator[str]:
+    """A token of the local user."""
+    async with stored_token(kept_database) as token:
+        yield token

@@ -19,7 +19,7 @@ from app.graphql_http import graphql_routes
 from db.access import Caller
 from db.engine import Database
 from graphql_schema.errors import RequestError
-from tests.app.tokens import new_token, revoke
+from tests.app.tokens import revoke
 
 TYPENAME = "{ __typename }"
 MODERN = {"Accept": media_types.GRAPHQL}
@@ -412,8 +412,9 @@ async def test_token_is_needed_where_nobody_is_local(gateway: Gateway) -> None:
     assert response.headers["www-authenticate"] == 'Bearer realm="modelbox"'
 
 
-async def test_token_signs_in_until_it_is_revoked(client: httpx.AsyncClient, kept_database: Database) -> None:
-    token = await new_token(kept_database)
+async def test_token_signs_in_until_it_is_revoked(
+    client: httpx.AsyncClient, kept_database: Database, token: str
+) -> None:
     headers = {"Authorization": f"bearer  {token}"}
 
     accepted = await client.post("/graphql", json={"query": TYPENAME}, headers=headers)
@@ -467,7 +468,7 @@ async def test_our_own_faults_are_masked(gateway: Gateway, capsys: pytest.Captur
     assert code_of(response) == "INTERNAL_SERVER_ERROR"
     assert "secret" not in response.text
     request_id = response.json()["errors"][0]["extensions"]["requestId"]
-    logged = capsys.readouterr().out
+    logged = "".join(capsys.readouterr())
     assert request_id in logged
     assert "a secret of the server" in logged
 

@@ -25,7 +25,7 @@ from db.errors import Unavailable
 from graphql_schema.errors import RequestError
 from tests.app.peer import INIT, PROTOCOL, Peer, connected, subscribe
 from tests.app.serving import serving
-from tests.app.tokens import new_token, revoke
+from tests.app.tokens import revoke
 
 TYPENAME = "{ __typename }"
 SLOW = "{ namespaces { nodes { id } } }"
@@ -196,8 +196,7 @@ async def test_init_without_a_token(host: str, init: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("form", ["Authorization", "authorization", "token", "header"])
-async def test_init_with_a_token(host: str, kept_database: Database, form: str) -> None:
-    token = await new_token(kept_database)
+async def test_init_with_a_token(host: str, token: str, form: str) -> None:
     payload = {form: token if form == "token" else f"Bearer {token}"} if form != "header" else None
     headers = {"Authorization": f"Bearer {token}"} if form == "header" else {}
 
@@ -457,8 +456,7 @@ async def test_peer_that_does_not_read(gateway: Gateway) -> None:
         assert (await peer.closed())[0] == 1013
 
 
-async def test_revoked_token_closes_the_socket(gateway: Gateway, kept_database: Database) -> None:
-    token = await new_token(kept_database)
+async def test_revoked_token_closes_the_socket(gateway: Gateway, kept_database: Database, token: str) -> None:
     init = {**INIT, "payload": {"token": token}}
     async with serve(gateway, TransportLimits(recheck_seconds=0.05)) as host, connected(host, init=init) as peer:
         await answers_still(peer)

@@ -17,7 +17,7 @@ from app.graphql_ws import socket_routes
 from db.engine import Database
 from tests.app.peer import INIT, Peer, connected, subscribe
 from tests.app.serving import serving
-from tests.app.tokens import new_token, revoke
+from tests.app.tokens import revoke
 
 FOLLOW = """
     subscription Follow($namespace: String!, $after: Cursor) {
@@ -155,8 +155,9 @@ async def test_foreign_cursor(host: str, peer: Peer, namespace: str) -> None:
     assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_revoked_token_ends_the_stream(gateway: Gateway, kept_database: Database, namespace: str) -> None:
-    token = await new_token(kept_database)
+async def test_revoked_token_ends_the_stream(
+    gateway: Gateway, kept_database: Database, namespace: str, token: str
+) -> None:
     limited = dataclasses.replace(gateway, limits=TransportLimits(recheck_seconds=0.1))
     init = {**INIT, "payload": {"token": token}}
     async with serving(Starlette(routes=socket_routes(limited))) as host, connected(host, init=init) as peer:

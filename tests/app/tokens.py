@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import uuid
+from collections.abc import AsyncIterator
 
 from db import access
 from db.engine import Database
@@ -22,6 +24,16 @@ async def new_token(database: Database) -> str:
     async with database.connection() as connection:
         await connection.execute(INSERT, *row)
     return token
+
+
+@contextlib.asynccontextmanager
+async def stored_token(database: Database) -> AsyncIterator[str]:
+    """A token that is revoked at the end: while one is stored, nobody is the local user without."""
+    token = await new_token(database)
+    try:
+        yield token
+    finally:
+        await revoke(database, token)
 
 
 async def revoke(database: Database, token: str) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from db.engine import Database
-from tests.app.tokens import new_token
+from tests.app.tokens import stored_token
 from tests.conformance.conftest import Node
 
 pytestmark = pytest.mark.conformance
@@ -37,4 +37,5 @@ async def test_reference_client_with_a_refused_token(node: Node, host: str) -> N
 
 
 async def test_reference_client_with_a_token(node: Node, host: str, kept_database: Database) -> None:
-    await check(node, host, await new_token(kept_database))
+    async with stored_token(kept_database) as token:
+        await check(node, host, token)
