@@ -154,7 +154,7 @@ EXPERIMENT = _entity(tables.Experiment, "exp", "EXPERIMENT")
 CHECKPOINT = _entity(tables.Checkpoint, "ckp", "CHECKPOINT", contained_in("experiment", "experiment_id"))
 DATASET = _entity(tables.Dataset, "dst", "DATASET")
 DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
-ARTIFACT = Source(tables.Artifact, "art", undeleted, owned("object_id", deletable=True))
+ARTIFACT = Source(tables.Artifact, "art", undeleted, owned("object_id", deletable=True), "ARTIFACT")
 FILE = Source(tables.File, "fil", always, file_visible)
 EVENT_DURATION = Source(
     tables.EventDuration,

@@ -297,6 +297,22 @@ async def require_alive(tx: Transaction, container: Source, id_: UUID) -> None:
         raise Conflict(f"The {kind} {text}, which contains it, is deleted, too. Restore that first.", path=ID)
 
 
+OWNER_DELETED = """
+    SELECT EXISTS (
+        SELECT FROM object owner JOIN object above ON above.tenant_id = $1 AND above.deleted_at IS NOT NULL
+            AND (above.id = owner.id OR above.id = ANY(owner.container_ids))
+        WHERE owner.tenant_id = $1 AND owner.id = $2
+    )
+"""
+"""Whether an object, or what contains it, is deleted."""
+
+
+async def require_owner_alive(tx: Transaction, id_: UUID) -> None:
+    """Raises Conflict when the object of any type that something belongs to is deleted, or what contains that."""
+    if await tx.fetchval(OWNER_DELETED, id_):
+        raise Conflict("The object that it belongs to is deleted, too. Restore that first.", path=ID)
+
+
 async def refuse_taken(tx: Transaction, source: Source, where: Path, *, but: UUID | None = None, **values: Any) -> None:
     """Raises NameTaken when another live row holds these values."""
     names = list(values)

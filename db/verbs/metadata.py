@@ -27,16 +27,19 @@ async def log(
     if_revision: int | None = None,
 ) -> Result:
     """Set and remove keys of the first level of an object's metadata; the others stay."""
-    new = checked({"metadata": metadata or {}})["metadata"]
+    new = checked({"metadata": {} if metadata is None else metadata})["metadata"]
     gone = _removed(remove or (), new)
     found = await entity.load_owner(tx, object_id, ("input", "objectId"))
     entity.check_revision(found, if_revision)
     old = found.row["metadata"]
     merged = {key: value for key, value in {**old, **new}.items() if key not in gone}
-    different = {key for key in {**new, **dict.fromkeys(gone)} if _written(old, key) != _written(merged, key)}
-    if different:
-        _require_small(merged)
-        await _keep(tx, found, merged, different)
+    before, after = changed_keys(old, merged)
+    if before or after:
+        require_small(merged, ("input", "metadata"))
+        table: Any = found.source.table
+        revision = found.row["revision"] + 1
+        await tx.update(table, found.id, metadata=merged, updated_at=tx.now, revision=revision)
+        _note(tx, found, before, after)
     return {"object": found.id, "objectPrefix": found.source.prefix}
 
 
@@ -50,29 +53,30 @@ def _removed(keys: Sequence[str], new: Mapping[str, Any]) -> set[str]:
     return set(keys)
 
 
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys that were added, changed or removed: as they were, and as they are."""
+    different = [key for key in {**old, **new} if _written(old, key) != _written(new, key)]
+    before, after = ({key: side[key] for key in different if key in side} for side in (old, new))
+    return before, after
+
+
 def _written(values: Mapping[str, Any], key: str) -> bytes | None:
     """A value as bytes, so that `1`, `1.0` and `true` differ, and null from what is not there."""
     return orjson.dumps(values[key], option=orjson.OPT_SORT_KEYS) if key in values else None
 
 
-def _require_small(merged: Mapping[str, Any]) -> None:
-    size = len(orjson.dumps(merged))
+def require_small(metadata: Mapping[str, Any], where: Path) -> None:
+    """Raises Invalid when metadata that were put together are too much to keep."""
+    size = len(orjson.dumps(metadata))
     if size > MAX_BYTES:
         raise Invalid(
-            f"The object's metadata would be {size} bytes long; at most {MAX_BYTES} are kept. Remove keys, or track"
-            " large values as files of an artifact.",
-            path=("input", "metadata"),
+            f"The metadata would be {size} bytes long; at most {MAX_BYTES} are kept. Remove keys, or track large values"
+            " as files of an artifact.",
+            path=where,
         )
 
 
-async def _keep(tx: Transaction, found: Found, merged: Mapping[str, Any], different: set[str]) -> None:
-    table: Any = found.source.table
-    revision = found.row["revision"] + 1
-    await tx.update(table, found.id, metadata=merged, updated_at=tx.now, revision=revision)
-    before, after = (
-        {"metadata": {key: value for key, value in values.items() if key in different}}
-        for values in (found.row["metadata"], merged)
-    )
-    entity.note(
-        tx, "UPDATE", found.source, found.home, found.id, name=entity.named(found.row), before=before, after=after
-    )
+def _note(tx: Transaction, found: Found, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    name = entity.named(found.row)
+    change = {"before": {"metadata": before}, "after": {"metadata": after}}
+    entity.note(tx, "UPDATE", found.source, found.home, found.id, name=name, **change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from graphql_schema.mutations.access import AccessMutations
+from graphql_schema.mutations.artifact import ArtifactMutations
 from graphql_schema.mutations.checkpoint import CheckpointMutations
 from graphql_schema.mutations.event import EventMutations
 from graphql_schema.mutations.experiment import ExperimentMutations
@@ -25,6 +26,7 @@ class Mutation(
     MetricMutations,
     MetadataMutations,
     EventMutations,
+    ArtifactMutations,
     ExperimentMutations,
     CheckpointMutations,
     ModelVersionMutations,

@@ -129,7 +129,8 @@ async def test_a_retry_with_its_key_is_not_done_again(graphql: Graph) -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"metadata": [1]}, ["input", "metadata"]),
+        ({"metadata": []}, ["input", "metadata"]),
+        ({"metadata": False}, ["input", "metadata"]),
         ({"metadata": "text"}, ["input", "metadata"]),
         ({"metadata": {"a": 1}, "remove": ["b", "a"]}, ["input", "remove", "1"]),
         ({"remove": ["k"] * 1001}, ["input", "remove"]),
