@@ -32,6 +32,7 @@ from db.read.plan import ObjectPlan, Plan, compiled, literal
 from db.read.sql import Compiled, Statement
 from graphql_schema.arguments import presence, shaper
 from graphql_schema.errors import RequestErrors
+from graphql_schema.input_size import check_items, listed_variables
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
 from graphql_schema.selection import Planner, Registry
@@ -80,6 +81,7 @@ class Operation:
         self.kind: Kind = definition.operation.value
         self.name = definition.name.value if definition.name else None
         self._shapers = _shapers(schema, definition)
+        self._listed = listed_variables(schema, definition)
         self._introspects = bool(self._shapers) and _mentions_introspection(definition, fragments)
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
@@ -94,10 +96,11 @@ class Operation:
         """The variables' values.
 
         Raises:
-            RequestErrors: one is missing, or not of its type.
+            RequestErrors: one is missing, not of its type, or holds too many items.
         """
         if not self._shapers:
             return {}
+        check_items(self._listed, variables)
         definitions = self.definition.variable_definitions or ()
         result = get_variable_values(self.schema, definitions, dict(variables or {}), max_errors=5)
         if isinstance(result, list):
