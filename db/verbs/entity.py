@@ -73,7 +73,11 @@ class Found:
     @property
     def name(self) -> str:
         """What people call it, for the record."""
-        return str(named(self.row) or format_id(self.source.prefix, self.id))
+        return self.named({})
+
+    def named(self, changes: Mapping[str, Any]) -> str:
+        """The same, once columns are changed."""
+        return str(named({**dict(self.row), **changes}) or format_id(self.source.prefix, self.id))
 
 
 def named(row: Mapping[str, Any]) -> str | None:
@@ -166,9 +170,19 @@ async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | Non
 
 
 async def add(
-    tx: Transaction, source: Source, home: Home, containers: Iterable[UUID] = (), id_: UUID | None = None, **values: Any
+    tx: Transaction,
+    source: Source,
+    home: Home,
+    containers: Iterable[UUID] = (),
+    *,
+    id_: UUID | None = None,
+    told: Any = None,
+    **values: Any,
 ) -> UUID:
-    """A new entity with its narrow row and its audit record; `values` are columns, already checked."""
+    """A new entity with its narrow row and its audit record; `values` are columns, already checked.
+
+    `told` is what the record says in other words than the columns: a mapping.
+    """
     id_ = id_ or new_id()
     values = {name: value for name, value in values.items() if value is not None}
     known = {"id": id_, "namespace_id": home.id}
@@ -181,7 +195,7 @@ async def add(
     )
     stamps = {"created_at": tx.now, "created_by": tx.caller.actor_id, "updated_at": tx.now}
     await tx.insert(source.table, **known, **stamps, **values)  # type: ignore[arg-type]
-    note(tx, "CREATE", source, home, id_, name=named(values), after=shown(values, source))
+    note(tx, "CREATE", source, home, id_, name=named(values), after={**shown(values, source), **(told or {})})
     return id_
 
 
@@ -230,8 +244,8 @@ async def revise(tx: Transaction, found: Found, changes: Mapping[str, Any], if_r
     if not different:
         return False
     await _stamp(tx, found, **different)
-    if "name" in different:
-        await tx.update(tables.Object, found.id, name=different["name"])
+    if found.named(different) != found.name:
+        await tx.update(tables.Object, found.id, name=found.named(different))
     before = shown({name: found.row[name] for name in different}, found.source)
     note(
         tx,
@@ -274,9 +288,8 @@ async def remove(tx: Transaction, found: Found, if_revision: int | None = None, 
 async def bring_back(tx: Transaction, found: Found, **changes: Any) -> None:
     """Undo a deletion; `changes` are columns that must differ now, such as a new name."""
     await _stamp(tx, found, deleted_at=None, **changes)
-    renamed = {"name": changes["name"]} if "name" in changes else {}
-    await tx.update(tables.Object, found.id, deleted_at=None, **renamed)
-    name = str(named({**dict(found.row), **changes}) or found.name)
+    name = found.named(changes)
+    await tx.update(tables.Object, found.id, deleted_at=None, name=name)
     note(
         tx,
         "RESTORE",

@@ -7,6 +7,7 @@ import strawberry
 from graphql_schema.mutations.access import AccessMutations
 from graphql_schema.mutations.artifact import ArtifactMutations
 from graphql_schema.mutations.checkpoint import CheckpointMutations
+from graphql_schema.mutations.dataset import DatasetMutations
 from graphql_schema.mutations.event import EventMutations
 from graphql_schema.mutations.experiment import ExperimentMutations
 from graphql_schema.mutations.metadata import MetadataMutations
@@ -27,6 +28,7 @@ class Mutation(
     MetadataMutations,
     EventMutations,
     ArtifactMutations,
+    DatasetMutations,
     ExperimentMutations,
     CheckpointMutations,
     ModelVersionMutations,
