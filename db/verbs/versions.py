@@ -30,7 +30,7 @@ BY_STRING = "SELECT id, deleted_at FROM model_version WHERE tenant_id = $1 AND m
 OWNER = "SELECT experiment_id FROM checkpoint WHERE tenant_id = $1 AND id = $2"
 LINKS = {"experiment_id": EXPERIMENT, "checkpoint_id": CHECKPOINT}
 
-COUNT_ON = "UPDATE model SET next_version = greatest(next_version, $3 + 1) WHERE tenant_id = $1 AND id = $2"
+COUNT_ON = "UPDATE model SET next_version = greatest(next_version, $3::bigint + 1) WHERE tenant_id = $1 AND id = $2"
 """Never give this number again, nor any before it."""
 
 
