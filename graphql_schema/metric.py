@@ -46,12 +46,12 @@ class MetricSeries:
     last_step: SafeInt | None = column("The greatest step of its points.")
     first_at: datetime | None = column("The earliest wall time of its points.")
     last_at: datetime | None = column("The latest wall time of its points.")
-    first: MetricValue | None = column("The value with the least step; without steps, the one that came first.")
+    first: MetricValue | None = column("The value with the least step; of equals, and without steps, the oldest.")
     last: MetricValue | None = column("The value with the greatest step; of equals, and without steps, the newest.")
     min: MetricValue | None = column("The least finite value.")
-    min_step: SafeInt | None = column("The step of the least finite value.")
+    min_step: SafeInt | None = column("The step of the least finite value; of equals, of the oldest.")
     max: MetricValue | None = column("The greatest finite value.")
-    max_step: SafeInt | None = column("The step of the greatest finite value.")
+    max_step: SafeInt | None = column("The step of the greatest finite value; of equals, of the oldest.")
     mean: MetricValue | None = column("The arithmetic mean of the finite values.")
     points: Connection[MetricPoint] = many(
         "Every point, exactly, in order of arrival.",
