@@ -74,7 +74,7 @@ def metrics_routes(
             return _json({"errors": [error.formatted()]}, 401, {"WWW-Authenticate": "Bearer"})
         except Unavailable as error:
             return _json({"errors": [{"message": error.message, "extensions": {"code": error.code}}]}, 503)
-        numbers.sample(database)
+        await numbers.sample(database)
         return Response(numbers.exposition(), headers={"Content-Type": measures.CONTENT_TYPE})
 
     return [Route("/metrics", metrics, name="metrics")]

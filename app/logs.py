@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # uvicorn tells of every socket with its query string, where a token may stand.
 QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "alembic")
 STEPS: Final[tuple[Processor, ...]] = (
-    structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )

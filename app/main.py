@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
+from app import background
 from app.auth import SignIn
+from app.background import Job
 from app.gateway import Gateway, TransportLimits
 from app.graphql_http import graphql_routes
 from app.graphql_ws import socket_routes
@@ -17,6 +21,7 @@ from app.measures import Measures
 from app.origin import origin_middleware
 from app.telemetry import Observer, RequestTelemetry
 from app.web import web_routes
+from db.jobs import stalled
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.limits import DocumentLimits
@@ -24,6 +29,9 @@ from graphql_schema.limits import DocumentLimits
 if TYPE_CHECKING:
     from app.settings import Settings
     from db.engine import Database
+
+TICK: Final = 10.0
+"""Seconds between two looks for work: how late a silent experiment may be marked."""
 
 
 def create_app(settings: Settings, database: Database, readiness: Readiness | None = None) -> Starlette:
@@ -42,7 +50,14 @@ def create_app(settings: Settings, database: Database, readiness: Readiness | No
         Middleware(RequestTelemetry, numbers),
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
     ]
-    return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware)
+    jobs = [Job("stalled experiments", stalled.sweep, TICK), Job("numbers", numbers.sample, TICK)]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with background.running(jobs, database):
+            yield
+
+    return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware, lifespan=lifespan)
 
 
 def create_gateway(settings: Settings, database: Database, numbers: Measures) -> Gateway:
@@ -57,6 +72,7 @@ def create_gateway(settings: Settings, database: Database, numbers: Measures) ->
         limits=transport_limits(settings),
         observe=Observer(numbers).operation,
         count_sockets=numbers.sockets,
+        count_subscriptions=numbers.subscriptions,
     )
 
 

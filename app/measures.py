@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -96,8 +97,8 @@ class Measures:
         """Count a subscription that began (1) or ended (-1)."""
         self._subscriptions.inc(change)
 
-    def sample(self, database: Database) -> None:
-        """Look at the pool of connections."""
+    async def sample(self, database: Database, _now: datetime | None = None) -> None:
+        """Look at the pool of connections; a job, since another process may be the one that is asked."""
         self._connections_in_use.set(database.in_use)
         self._connections_most.set(database.size)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STEADY_SECONDS: Final = 10.0
+STEADY_SECONDS: Final = 5.0
 """A PostgreSQL that died sooner after its start will not be begun again: it would die again."""
 
 log = structlog.get_logger("modelbox.process")

@@ -30,12 +30,13 @@ from app.main import create_app
 from app.measures import LONGEST_NAME, MULTIPROCESS, OTHER, Measures, OperationNames
 from app.settings import Settings
 from app.telemetry import Observer, RequestTelemetry, note_actor
-from db.access import has_tokens
+from db.access import Role, has_tokens
 from db.engine import Database
+from db.verbs import tokens
 from tests.app.serving import serving
-from tests.app.tokens import new_token, revoke
 
 SECRET = "hunter2"
+ADMIN = tokens.Wish("ann", "USER", Role.ADMIN)
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -241,7 +242,7 @@ async def test_strangers_get_health_only(exposed: httpx.AsyncClient, database: D
     refused = await exposed.get("/metrics")
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]) == (401, {"code": "UNAUTHENTICATED"})
     assert (await exposed.post("/graphql", json={"query": "{ __typename }"})).status_code == 401
-    token = {"Authorization": f"Bearer {await new_token(database)}"}
+    token = {"Authorization": f"Bearer {await tokens.create(database, ADMIN, 'id')}"}
     assert (await exposed.get("/metrics", headers=token)).status_code == 200
     assert (await exposed.post("/graphql", json={"query": "{ __typename }"}, headers=token)).status_code == 200
 
@@ -253,12 +254,12 @@ async def test_the_local_user_is_admin_until_a_token_is_stored(
     transport = httpx.ASGITransport(create_app(Settings(), database))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/metrics")).status_code == 200
-        token = await new_token(database)
+        token = await tokens.create(database, ADMIN, "id")
         assert await has_tokens(database)
         assert (await client.get("/metrics")).status_code == 401
         signed = {"Authorization": f"Bearer {token}"}
         assert (await client.get("/metrics", headers=signed)).status_code == 200
-        await revoke(database, token)
+        await tokens.revoke(database, token, "id")
         assert (await client.get("/metrics", headers=signed)).status_code == 401
         assert (await client.get("/metrics")).status_code == 200
 

@@ -1,0 +1,71 @@
+"""Work that nobody asked for: repeated, outliving its faults, ended with the server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from app import background, main
+from app.background import Job
+from app.main import create_app
+from app.settings import Settings
+from db.engine import Database
+from db.errors import Unavailable
+
+
+class Diary:
+    """A job that notes when it was done, and fails as it is told."""
+
+    def __init__(self, *faults: Exception) -> None:
+        self.faults = list(faults)
+        self.times: list[datetime] = []
+        self.enough = asyncio.Event()
+
+    async def __call__(self, _database: Database, now: datetime) -> None:
+        self.times.append(now)
+        if len(self.times) > 3:
+            self.enough.set()
+        if self.faults:
+            raise self.faults.pop()
+
+
+async def test_a_job_is_repeated_until_the_end(database: Database) -> None:
+    diary = Diary()
+    async with background.running([Job("diary", diary, 0.01)], database):
+        await asyncio.wait_for(diary.enough.wait(), 10)
+    done = len(diary.times)
+    await asyncio.sleep(0.05)
+    assert len(diary.times) == done
+    assert diary.times == sorted(diary.times)
+    assert diary.times[0].tzinfo is not None
+
+
+async def test_a_job_outlives_its_faults(database: Database) -> None:
+    diary = Diary(Unavailable(), ValueError("broken"))
+    with capture_logs() as lines:
+        async with background.running([Job("diary", diary, 0.01)], database):
+            await asyncio.wait_for(diary.enough.wait(), 10)
+    assert [(line["event"], line["job"]) for line in lines] == [("job failed", "diary")]
+
+
+CREATE = """
+    mutation {
+        createExperiment(input: {name: "quiet", stallAfterSeconds: 1}) { experiment { id } userErrors { message } }
+    }
+"""
+STATUS = "query Status($id: ID!) { node(id: $id) { ... on Experiment { status } } }"
+
+
+async def test_the_application_marks_silent_experiments(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "TICK", 0.01)
+    app = create_app(Settings(), database)
+    browser = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+    async with app.router.lifespan_context(app), browser, asyncio.timeout(10):
+        made = (await browser.post("/graphql", json={"query": CREATE})).json()
+        asked = {"query": STATUS, "variables": {"id": made["data"]["createExperiment"]["experiment"]["id"]}}
+        while (await browser.post("/graphql", json=asked)).json()["data"]["node"]["status"] != "STALLED":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
