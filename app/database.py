@@ -12,6 +12,8 @@ import asyncpg
 from app.configuration import masked
 from db import migrate
 from db.embedded import EmbeddedPostgres, dsn_of_running
+from db.engine import Database
+from db.verbs import namespaces
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -76,4 +78,14 @@ async def prepare(place: Place) -> str | None:
     with explained(place):
         await migrate.migrate(place.dsn)
         await migrate.prepare_installation(place.dsn)
+        await _make_default_namespace(place.dsn)
         return await migrate.server_role(place.dsn)
+
+
+async def _make_default_namespace(dsn: str) -> None:
+    """So that who follows `changes`, or may write without being admin, finds it from the first minute."""
+    database = await Database.connect(dsn, size=1)
+    try:
+        await namespaces.make_default(database)
+    finally:
+        await database.close()

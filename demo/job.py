@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,5 +125,5 @@ def _train(job: Job, hyperparameters: dict[str, Any], data: dict[str, digits.Spl
         )
         if step % CHECKPOINT_EVERY == 0:
             id_, file = job.checkpoint(model, step, metrics)
-            saved.append(Finished(job.experiment, id_, model, file, metrics["validation/accuracy"]))
+            saved.append(Finished(job.experiment, id_, deepcopy(model), file, metrics["validation/accuracy"]))
     return max(saved, key=lambda each: each.accuracy)

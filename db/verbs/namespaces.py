@@ -8,12 +8,13 @@ from uuid import UUID
 
 import asyncpg
 
-from db.access import Role
+from db.access import Role, local_caller
+from db.engine import Database
 from db.errors import Conflict, Denied, Invalid, NotFound
 from db.identifiers import new_id, parse_id
 from db.names import MAX_LEVELS, check_name, check_path
 from db.read.source import NAMESPACE
-from db.transaction import Again, Result, Transaction
+from db.transaction import Again, Call, Result, Transaction, run
 from db.verbs import entity
 from db.verbs.entity import ID, Found, Home, Path
 from db.verbs.values import checked
@@ -21,6 +22,8 @@ from db.verbs.values import checked
 DEFAULT = "default"
 MAX_PATH_BYTES = 2_000
 """An entry of an index holds 2 704 bytes, and names may be long."""
+
+HAS_NAMESPACES = "SELECT EXISTS (SELECT FROM namespace WHERE tenant_id = $1)"
 
 NEAREST = """
     SELECT id, path, root_id, lineage FROM namespace
@@ -156,6 +159,16 @@ async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
         _require(tx, None, path, where, tx.role)
     home = await _make(tx, parent, path, **values)
     return {"namespace": home.id, "created": True}
+
+
+async def make_default(database: Database) -> None:
+    """Make the namespace `default` if it was never made; one that was renamed stays so."""
+    caller = await local_caller(database)
+    async with database.connection() as connection:
+        if await connection.fetchval(HAS_NAMESPACES, caller.tenant_id):
+            return
+    call = Call("createNamespace", create, {"path": DEFAULT}, Role.ADMIN)
+    await run(database, caller, "installation", call, lambda _: ("SELECT ''", []))
 
 
 async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision: int | None = None) -> Result:
