@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
 
 import asyncpg
 import orjson
 
-from db.errors import TooSlow, Unavailable
+from db.errors import Overloaded, TooSlow, Unavailable
 
 AWAY = (
     OSError,
@@ -29,6 +30,10 @@ AWAY = (
 """What a connection meets when PostgreSQL is away, restarting or full."""
 
 STATEMENT_CACHE = 500
+PATIENCE: Final = 2.0  # seconds that a request waits for a free connection
+QUEUE: Final = 100  # requests that may wait, for each connection
+ZERO: Final = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
+MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Database:
@@ -40,6 +45,7 @@ class Database:
         self._idle: deque[asyncpg.Connection[Any]] = deque()
         self._open: set[asyncpg.Connection[Any]] = set()
         self._free = asyncio.Semaphore(size)
+        self._waiting = 0
         self._settings = {
             "application_name": "modelbox",
             "timezone": "UTC",
@@ -86,9 +92,11 @@ class Database:
 
         Raises:
             Unavailable: PostgreSQL does not answer, or went away meanwhile.
+            Overloaded: all connections are busy, and stay so.
             TooSlow: a statement passed the time limit.
         """
-        async with self._free:
+        await self._admit()
+        try:
             connection = await self._take()
             try:
                 yield connection
@@ -102,7 +110,9 @@ class Database:
                     raise Unavailable from error
                 raise
             finally:
-                await self._give_back(connection)
+                self._give_back(connection)
+        finally:
+            self._free.release()
 
     @contextlib.asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -113,6 +123,22 @@ class Database:
             connection.transaction(isolation=isolation, readonly=read_only),
         ):
             yield connection
+
+    async def _admit(self) -> None:
+        """Wait for a turn, but not long and not behind too many: who is refused early can go elsewhere."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        if self._waiting >= self._size * QUEUE:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Overloaded from error
+        finally:
+            self._waiting -= 1
 
     async def _take(self) -> asyncpg.Connection[Any]:
         while self._idle:
@@ -142,9 +168,12 @@ class Database:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text"
         )
+        await connection.set_type_codec(
+            "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
+        )
         return connection
 
-    async def _give_back(self, connection: asyncpg.Connection[Any]) -> None:
+    def _give_back(self, connection: asyncpg.Connection[Any]) -> None:
         if connection.is_closed():
             self._open.discard(connection)
             return
@@ -158,3 +187,12 @@ class Database:
 
 def _encode(value: Any) -> str:
     return orjson.dumps(value, default=str).decode()
+
+
+def _microseconds(moment: datetime) -> tuple[int]:
+    """PostgreSQL's count. asyncpg by itself makes infinity of the first and the last moment of its calendar."""
+    return ((moment - ZERO) // MICROSECOND,)
+
+
+def _moment(found: tuple[int]) -> datetime:
+    return ZERO + found[0] * MICROSECOND

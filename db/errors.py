@@ -79,3 +79,7 @@ class TooSlow(DomainError):
     """The request took too long and was stopped. Ask for less: fewer levels, smaller pages, a narrower filter."""
 
     code = "LIMIT_EXCEEDED"
+
+
+class Overloaded(Unavailable):
+    """The server is busier than it can be. Nothing was done; try again in a moment."""
