@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 # uvicorn tells of every socket with its query string, where a token may stand.
 QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "alembic")
-STEPS: Final[tuple[Processor, ...]] = (
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
+# A terminal's reader knows the day and the place.
+CLOCK: Final = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+UTC_TIME: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def configure(settings: Settings, stream: TextIO = sys.stderr) -> None:
     """Send every line, ours and the libraries', to `stream` in the format of the settings."""
     level = getattr(logging, settings.log_level.upper())
-    last = _last_steps(is_json(settings, stream), colours=stream.isatty())
+    as_json = is_json(settings, stream)
+    first: list[Processor] = [structlog.processors.add_log_level, UTC_TIME if as_json else CLOCK]
+    last = _last_steps(as_json, colours=stream.isatty())
     structlog.configure(
-        processors=[*STEPS, *last],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=STEPS, processors=[_without_record, *last])
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=first, processors=[_without_record, *last])
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
