@@ -11,8 +11,9 @@ from uuid import UUID
 from db import tables
 from db.errors import Invalid
 from db.identifiers import new_id
+from db.read.source import EXPERIMENT
 from db.transaction import Result, Transaction
-from db.verbs import entity
+from db.verbs import entity, experiments
 from db.verbs.entity import Found, Path
 from db.verbs.values import checked
 
@@ -87,6 +88,8 @@ async def log(tx: Transaction, *, events: Sequence[Mapping[str, Any]]) -> Result
     known = await _known(tx, given)
     created = [_meet(known, event) for event in given]
     await _write(tx, list(known.values()))
+    for id_ in sorted({owner.id for owner in owners.values() if owner.source is EXPERIMENT}):
+        await experiments.sign_of_life(tx, id_)
     return {"events": [known[event.identity].id for event in given], "created": created}
 
 

@@ -25,6 +25,14 @@ FINISH = """
     }
 """
 CREATE_CHECKPOINT = "mutation ($id: ID!) { createCheckpoint(input: {experimentId: $id}) { checkpoint { id } } }"
+LOG_METRICS = """
+    mutation ($id: ID!) {
+      logMetrics(input: {objectId: $id, points: [{key: "loss", value: 1}]}) { userErrors { code } }
+    }
+"""
+LOG_EVENTS = """
+    mutation ($id: ID!) { logEvents(input: {events: [{objectId: $id, name: "epoch"}]}) { userErrors { code } } }
+"""
 DELETE = "mutation ($id: ID!) { deleteExperiment(input: {id: $id}) { deletedId } }"
 READ = """
     query ($id: ID!) {
@@ -96,7 +104,11 @@ async def test_each_may_be_silent_for_as_long_as_it_said(graphql: Graph) -> None
     assert [(await read(graphql, id_))["status"] for id_ in (impatient, patient)] == ["STALLED", "RUNNING"]
 
 
-@pytest.mark.parametrize("sign", [HEARTBEAT, CREATE_CHECKPOINT])
+@pytest.mark.parametrize(
+    "sign",
+    [HEARTBEAT, CREATE_CHECKPOINT, LOG_METRICS, LOG_EVENTS],
+    ids=["heartbeat", "checkpoint", "metrics", "events"],
+)
 async def test_a_sign_of_life_ends_a_stall_and_that_is_recorded(graphql: Graph, sign: str) -> None:
     id_ = await created(graphql)
     await sweep(graphql)
