@@ -22,6 +22,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLScalarType,
     ListValueNode,
+    NullValueNode,
     ObjectValueNode,
     Undefined,
     ValueNode,
@@ -114,11 +115,12 @@ def _compiled(
 
 def _finder(node: ValueNode, type_: GraphQLInputType, variables: Mapping[str, Any]) -> Callable[[Environment], Any]:
     if isinstance(node, VariableNode):
-        name = node.name.value
-        return lambda env: env.get(name)
+        return _variable_finder(node.name.value, type_)
     nullable = get_nullable_type(type_)
-    if isinstance(node, ListValueNode) and isinstance(nullable, GraphQLList):
-        items = [_finder(item, nullable.of_type, variables) for item in node.values]
+    if isinstance(nullable, GraphQLList) and not isinstance(node, NullValueNode):
+        # One value stands for a list of itself.
+        nodes = node.values if isinstance(node, ListValueNode) else (node,)
+        items = [_finder(item, nullable.of_type, variables) for item in nodes]
         return lambda env: [find(env) for find in items]
     if isinstance(node, ObjectValueNode) and isinstance(nullable, GraphQLInputObjectType):
         return _object_finder(node, nullable, variables)
@@ -128,6 +130,20 @@ def _finder(node: ValueNode, type_: GraphQLInputType, variables: Mapping[str, An
         return lambda env: parse(node, dict(env))
     value = coerce_input_literal(node, type_)
     return lambda env: value
+
+
+def _variable_finder(name: str, type_: GraphQLInputType) -> Callable[[Environment], Any]:
+    if not isinstance(type_, GraphQLNonNull):
+        return lambda env: env.get(name)
+
+    def find(env: Environment) -> Any:
+        value = env.get(name)
+        if value is None:
+            # A nullable variable with a default may stand here; only its null may not.
+            raise refused("must not be null.", (f"${name}",))
+        return value
+
+    return find
 
 
 def _object_finder(
@@ -145,8 +161,9 @@ def _object_finder(
 def shaper(type_: GraphQLInputType) -> Callable[[Any], Any]:
     """What of a variable decides the SQL, as a hashable value.
 
-    Enums, booleans and `Int` count by value; ids by their prefix; cursors by which of their keys
-    are null; input objects by the fields given; all other scalars only by being there.
+    Enums, booleans and `Int` count by value; ids by their prefix, lists of ids by all that occur in
+    them; cursors by which of their keys are null; input objects by the fields given; all other
+    scalars, and lists of them, only by being there.
     """
     nullable = get_nullable_type(type_)
     if isinstance(nullable, GraphQLList):
@@ -163,6 +180,15 @@ def presence(value: Any) -> Any:
     return value is not None
 
 
+def prefix_of(id_: str) -> str:
+    """The part of an id that says its type."""
+    return id_.partition("_")[0]
+
+
+def _prefixes(value: Any) -> Any:
+    return None if value is None else frozenset(prefix_of(id_) for id_ in value)
+
+
 def _itself(value: Any) -> Any:
     return value
 
@@ -170,14 +196,15 @@ def _itself(value: Any) -> Any:
 SCALAR_SHAPES: Mapping[str, Callable[[Any], Any]] = {
     "Boolean": _itself,
     "Int": _itself,
-    "ID": lambda value: value and value.partition("_")[0],
+    "ID": lambda value: value and prefix_of(value),
     "Cursor": shape_of_cursor,
 }
 
 
 def _list_shaper(type_: GraphQLList[Any]) -> Callable[[Any], Any]:
-    if isinstance(get_named_type(type_), GraphQLScalarType):
-        return presence
+    named = get_named_type(type_)
+    if isinstance(named, GraphQLScalarType):
+        return _prefixes if named.name == "ID" else presence
     item = shaper(type_.of_type)
     return lambda value: None if value is None else tuple(item(v) for v in value)
 

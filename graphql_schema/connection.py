@@ -15,11 +15,11 @@ from db.read.link import Link
 from db.read.order import Position, SortKey, decoded
 from db.read.plan import Connection as ConnectionPlan
 from db.read.plan import Plan, Window
-from db.read.sql import Bind
+from db.read.sql import Bind, Environment
 from graphql_schema.arguments import Value, refused
-from graphql_schema.cursor import BadCursor, keys_of, signature_of
+from graphql_schema.cursor import BadCursor, keys_of
 from graphql_schema.fields import Argument, given, read_field
-from graphql_schema.filters import conditions_of
+from graphql_schema.filters import filtered
 from graphql_schema.listing import Listing
 from graphql_schema.scalars import Cursor, SafeInt
 from graphql_schema.selection import Selected
@@ -73,8 +73,9 @@ class ConnectionRead:
 
     def _window(self, selected: Selected, listing: Listing) -> Window:
         limit, backwards = page_size(selected, self.page)
-        keys, signed = listing.order(given(selected, "orderBy"))
-        signature = signature_of(listing.type_name, [(key.name, key.descending) for key in keys], signed)
+        order = given(selected, "orderBy")
+        keys = listing.order(order)
+        reader = CursorReader(keys, listing.signature(keys, order))
         return Window(
             source=listing.source,
             order=keys,
@@ -82,17 +83,17 @@ class ConnectionRead:
             link=self.link,
             contained=self.contained,
             where=self._conditions(selected, listing),
-            after=position(given(selected, "after"), keys, signature),
-            before=position(given(selected, "before"), keys, signature),
+            after=reader.position(selected, "after"),
+            before=reader.position(selected, "before"),
             backwards=backwards,
-            signature=signature,
+            signature=Bind(reader.signature, "text"),
         )
 
     def _conditions(self, selected: Selected, listing: Listing) -> Sequence[Condition]:
         conditions = list(self.scope(selected)) if self.scope else []
         wanted = given(selected, "filter")
         if wanted:
-            conditions.append(conditions_of(wanted, listing.leaves))
+            conditions.append(filtered(wanted, listing.leaves))
         return conditions
 
 
@@ -114,30 +115,37 @@ def page_size(selected: Selected, default: int) -> tuple[int, bool]:
     return size.raw, last is not None
 
 
-def position(value: Value | None, keys: Sequence[SortKey], signature: str) -> Position | None:
-    """The decoded cursor, its values found anew in each request.
+@dataclass(frozen=True)
+class CursorReader:
+    """Reads cursors of one list in one order."""
 
-    Raises:
-        RequestErrors: it is not a cursor of this list.
-    """
-    if value is None:
-        return None
-    check = _checked(value, keys, signature, value.raw)
-    binds = [_key_bind(value, keys, signature, number) for number in range(len(keys))]
-    return Position(binds, [key is None for key in check])
+    keys: Sequence[SortKey]
+    signature: Callable[[Environment], str]
 
+    def position(self, selected: Selected, argument: str) -> Position | None:
+        """The place that an argument's cursor tells, its values found anew in each request.
 
-def _checked(value: Value, keys: Sequence[SortKey], signature: str, cursor: str) -> list[Any]:
-    try:
-        found = keys_of(cursor, signature, len(keys))
-        return [decoded(key.cast, item) for key, item in zip(keys, found, strict=True)]
-    except (BadCursor, ValueError, TypeError) as error:
-        text = str(error) if isinstance(error, BadCursor) else "this is not a cursor of this list."
-        raise refused(text, value.path) from None
+        Raises:
+            RequestErrors: it is not a cursor of this list.
+        """
+        value = given(selected, argument)
+        if value is None:
+            return None
+        found = self._read(value, selected.planner.variables)
+        binds = [self._bind(value, number) for number in range(len(self.keys))]
+        return Position(binds, [key is None for key in found])
 
+    def _bind(self, value: Value, number: int) -> Bind:
+        return Bind(lambda env: self._read(value, env)[number], self.keys[number].cast)
 
-def _key_bind(value: Value, keys: Sequence[SortKey], signature: str, number: int) -> Bind:
-    return value.bind(keys[number].cast, lambda cursor: _checked(value, keys, signature, cursor)[number])
+    def _read(self, value: Value, env: Environment) -> list[Any]:
+        try:
+            found = keys_of(value.get(env), self.signature(env), len(self.keys))
+            return [decoded(key, item) for key, item in zip(self.keys, found, strict=True)]
+        except BadCursor as error:
+            raise refused(str(error), value.path) from None
+        except (ValueError, TypeError, OverflowError):
+            raise refused("this is not a cursor of this list.", value.path) from None
 
 
 def connection_parts(selected: Selected) -> list[tuple[str, plans.Part]]:

@@ -11,10 +11,12 @@ from typing import Any
 import strawberry
 
 from db.read.condition import All, Compare, Condition, JsonIs, Labelled, MetricIs, Not, OneOf, ParameterIs
+from db.read.sql import Bind
 from graphql_schema.arguments import Value, refused
 from graphql_schema.scalars import MetricValue
 
 NESTING_LIMIT = 8
+CONDITION_LIMIT = 200
 GLOB_LIMIT = 255
 
 
@@ -33,7 +35,10 @@ class StringFilter:
     is_null: bool | None = _described("True: has no value. False: has one.")
 
 
-@strawberry.input(description="Conditions on a number. All that are given must hold.")
+@strawberry.input(
+    description="Conditions on a number. All that are given must hold. NaN is equal to itself, and neither less nor"
+    " greater than anything."
+)
 class NumberFilter:
     eq: MetricValue | None = _described("Equal to this.")
     ne: MetricValue | None = _described("Different from this, or null.")
@@ -71,7 +76,10 @@ class MetricAggregate(enum.Enum):
     MEAN = strawberry.enum_value("mean", description="The arithmetic mean of the finite values.")
 
 
-@strawberry.input(description="A condition on an aggregate of one of the object's series.")
+@strawberry.input(
+    description="A condition on an aggregate of one of the object's series. An object without the series has no value:"
+    " only `ne` and `isNull` can hold of it. Without any operator: the object has the series."
+)
 class MetricFilter:
     key: str = strawberry.field(description="The series' key, exactly.")
     aggregate: MetricAggregate = strawberry.field(
@@ -80,11 +88,14 @@ class MetricFilter:
     is_: NumberFilter = strawberry.field(name="is", description="What must hold of it.")
 
 
-@strawberry.input(description="A condition on a value inside JSON, found by its path.")
+@strawberry.input(
+    description="A condition on a value inside JSON, found by its path. Where the path leads nowhere there is no value:"
+    " only `ne` and `isNull` can hold of it. Without any operator: the path leads somewhere."
+)
 class PathFilter:
     path: list[str] = strawberry.field(description='Keys from the outside in, such as `["optimizer", "lr"]`.')
-    number: NumberFilter | None = _described("The value is a number, and this holds of it.")
-    text: StringFilter | None = _described("The value as text (booleans are `true`, `false`), and this holds of it.")
+    number: NumberFilter | None = _described("This holds of the number; what is no number counts as no value.")
+    text: StringFilter | None = _described("This holds of the value as text; booleans are `true` and `false`.")
 
 
 def enum_filter(kind: type[enum.Enum]) -> type:
@@ -113,7 +124,7 @@ def glob_to_regex(glob: str) -> str:
     return "^" + "".join(wild.get(c) or re.sub(r"([^\w\s])", r"\\\1", c) for c in squeezed) + "$"
 
 
-def comparisons(value: Value, cast: str) -> list[tuple[str, Any]]:
+def comparisons(value: Value, cast: str) -> list[tuple[str, Bind]]:
     """The operators of a leaf filter, each with its bind."""
     found = []
     for operator, operand in value.fields():
@@ -147,16 +158,19 @@ def _metric(item: Value) -> Condition:
     return MetricIs(item["key"].bind("text"), aggregate, comparisons(item["is"], "float8"))
 
 
+def _tests(item: Value) -> list[tuple[str, Sequence[tuple[str, Bind]]]]:
+    """The tests of a path filter: of the value as a number and as text. Never none: then it must only be there."""
+    casts = {"number": "float8", "text": "text"}
+    found = [(kind, comparisons(item[kind], cast)) for kind, cast in casts.items() if kind in item]
+    return [(kind, tests) for kind, tests in found if tests] or [("text", [])]
+
+
 def on_parameters(value: Value) -> Condition:
     """A list of hyperparameter filters, answered by the parameter index."""
     conditions: list[Condition] = []
     for item in value.items():
         path = item["path"].bind("text[]")
-        for column, cast in (("number", "float8"), ("text", "text")):
-            if column in item:
-                conditions.append(ParameterIs(path, column, comparisons(item[column], cast)))
-        if "number" not in item and "text" not in item:
-            conditions.append(ParameterIs(path, "number", []))
+        conditions.extend(ParameterIs(path, column, tests) for column, tests in _tests(item))
     return All(conditions)
 
 
@@ -167,16 +181,31 @@ def on_json(column: str) -> Callable[[Value], Condition]:
         found: list[Condition] = []
         for item in value.items():
             path = item["path"].bind("text[]")
-            kinds = [kind for kind in ("number", "text") if kind in item]
-            found.extend(
-                JsonIs(column, path, k == "number", comparisons(item[k], "float8" if k == "number" else "text"))
-                for k in kinds
-            )
-            if not kinds:
-                found.append(JsonIs(column, path, False, []))
+            found.extend(JsonIs(column, path, kind == "number", tests) for kind, tests in _tests(item))
         return All(found)
 
     return conditions
+
+
+def filtered(value: Value, leaves: Mapping[str, Callable[[Value], Condition]]) -> Condition:
+    """The condition of a whole filter.
+
+    Raises:
+        RequestErrors: it has more than 200 conditions, or is nested more than eight levels deep.
+    """
+    count, level = 0, [value.raw]
+    while level:
+        count += len(level)
+        if count > CONDITION_LIMIT:
+            raise refused(f"a filter has at most {CONDITION_LIMIT} conditions; use `in` for many values.", value.path)
+        level = [inner for item in level for inner in _inside(item)]
+    return conditions_of(value, leaves)
+
+
+def _inside(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The input objects in one, and in its lists."""
+    values = (value if isinstance(value, list) else [value] for value in item.values())
+    return [inner for found in values for inner in found if isinstance(inner, dict)]
 
 
 def conditions_of(value: Value, leaves: Mapping[str, Callable[[Value], Condition]], depth: int = 0) -> Condition:

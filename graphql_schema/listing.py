@@ -16,9 +16,13 @@ from db.read.column import table_column
 from db.read.condition import Condition
 from db.read.order import SortKey, by_column, by_id, by_metric, by_parameter
 from db.read.source import Source
+from db.read.sql import Environment
 from graphql_schema import filters
 from graphql_schema.arguments import Value, refused
+from graphql_schema.cursor import signature_of
 from graphql_schema.filters import MetricAggregate
+
+ORDER_LIMIT = 8
 
 
 @strawberry.enum(description="Which way an order runs. Nulls come last in both.")
@@ -155,14 +159,28 @@ class Listing:
         text = f"One key of an order of {self.type_name}: exactly one of the ways, and a direction."
         return strawberry.input(made, name=name, description=text)
 
-    def order(self, value: Value | None) -> tuple[list[SortKey], list[Any]]:
-        """The sort keys that were asked for (or the default ones), ended by the tie-breaker, and what to sign."""
+    def order(self, value: Value | None) -> list[SortKey]:
+        """The sort keys that were asked for (or the default ones), ended by the tie-breaker.
+
+        Raises:
+            RequestErrors: there are too many, or one names no way or several.
+        """
         if value is None or not value.raw:
             keys = [by_column(self.source.table, c, descending=down) for c, down in self.default]
-            return self._ended(keys, bool(self.default and self.default[-1][1]) or not self.default), []
+            return self._ended(keys, bool(self.default and self.default[-1][1]) or not self.default)
+        if len(value.raw) > ORDER_LIMIT:
+            raise refused(f"at most {ORDER_LIMIT} keys; got {len(value.raw)}.", value.path)
         keys = [self._sort_key(item) for item in value.items()]
-        signed = [[key.name, key.descending] for key in keys] + [_signed(value.raw)]
-        return self._ended(keys, keys[-1].descending), signed
+        return self._ended(keys, keys[-1].descending)
+
+    def signature(self, keys: Sequence[SortKey], value: Value | None) -> Callable[[Environment], str]:
+        """What tells cursors of this list and order from others, found anew for each request's variables."""
+        fixed = (self.type_name, [(key.name, key.descending) for key in keys])
+        if value is None or not value.raw:
+            text = signature_of(*fixed)
+            return lambda env: text
+        get = value.get
+        return lambda env: signature_of(*fixed, _signed(get(env)))
 
     def _ended(self, keys: list[SortKey], descending: bool) -> list[SortKey]:
         if self.tie == "id":

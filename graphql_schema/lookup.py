@@ -16,7 +16,7 @@ from db.read.nodes import ByIds
 from db.read.plan import One, Plan
 from db.read.source import Source
 from db.read.sql import Bind
-from graphql_schema.arguments import Value, refused
+from graphql_schema.arguments import Value, prefix_of, refused
 from graphql_schema.fields import SOURCES, Argument, read_field
 from graphql_schema.selection import Selected
 
@@ -33,6 +33,18 @@ def decoded_id(prefixes: tuple[str, ...], path: tuple[str, ...]) -> Callable[[st
             raise refused(error.message, path) from None
 
     return decode
+
+
+def decoded_ids(prefixes: tuple[str, ...], path: tuple[str, ...]) -> Callable[[Sequence[str]], list[UUID]]:
+    """Reads a list of ids; refuses one that is too long as an argument error."""
+    decode = decoded_id(prefixes, path)
+
+    def decode_all(texts: Sequence[str]) -> list[UUID]:
+        if len(texts) > MAX_IDS:
+            raise refused(f"at most {MAX_IDS} ids in one request; got {len(texts)}.", path)
+        return [decode(text) for text in texts]
+
+    return decode_all
 
 
 def id_bind(value: Value, *prefixes: str) -> Bind:
@@ -72,7 +84,7 @@ class NodeRead:
         types = node_types(selected)
         decode = decoded_id(tuple(types), value.path)
         decode(value.raw)
-        type_ = types[value.raw.partition("_")[0]]
+        type_ = types[prefix_of(value.raw)]
         bind = value.bind("uuid", decode)
         with selected.planner.repeated(1):
             plan = selected.planner.object(type_, selected.nodes)
@@ -86,17 +98,14 @@ class NodesRead:
     def plan(self, selected: Selected) -> Plan:
         value = selected.arguments["ids"]
         types = node_types(selected)
-        if len(value.raw) > MAX_IDS:
-            raise refused(f"at most {MAX_IDS} ids in one request; got {len(value.raw)}.", value.path)
-        decode = decoded_id(tuple(types), value.path)
-        for text in value.raw:
-            decode(text)
-        prefixes = sorted({text.partition("_")[0] for text in value.raw})
+        decode = decoded_ids(tuple(types), value.path)
+        decode(value.raw)
+        prefixes = sorted({prefix_of(text) for text in value.raw})
         with selected.planner.repeated(max(1, len(prefixes))):
             alternatives = [self._alternative(selected, types[prefix]) for prefix in prefixes]
         return ByIds(
-            value.bind("uuid[]", lambda ids: [decode(text) for text in ids]),
-            value.bind("text[]", lambda ids: [text.partition("_")[0] for text in ids]),
+            value.bind("uuid[]", decode),
+            value.bind("text[]", lambda ids: [prefix_of(text) for text in ids]),
             alternatives,
         )
 

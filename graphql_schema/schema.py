@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLInputObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
@@ -29,6 +29,17 @@ schema = strawberry.Schema(
     config=StrawberryConfig(scalar_map=dict(scalars.SCALARS)),
 )
 graphql_schema: GraphQLSchema = schema._schema
+
+
+def mark_one_of() -> None:
+    """Let the library hold callers to `@oneOf`: strawberry's own rule runs only inside its executor."""
+    for type_ in graphql_schema.type_map.values():
+        definition = type_.extensions.get(DEFINITION)
+        if isinstance(type_, GraphQLInputObjectType) and isinstance(definition, StrawberryObjectDefinition):
+            type_.is_one_of = definition.is_one_of
+
+
+mark_one_of()
 
 
 def sdl() -> str:

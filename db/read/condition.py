@@ -64,9 +64,35 @@ COMPARISONS = {
 """SQL for each operator of the typed filters. `matches` gets a glob that was made a regex."""
 
 
-def compared(value: str, operator: str, bind: str) -> str:
+NULL_MAY_PASS = ("ne", "isNull")
+"""Operators that can hold of what is not there."""
+
+ORDERINGS = {"lt": "{bind} < 'NaN'", "lte": "{bind} < 'NaN'", "gt": "{value} < 'NaN'", "gte": "{value} < 'NaN'"}
+"""For numbers: NaN is neither less nor greater than anything, but PostgreSQL takes it for the greatest."""
+
+Test = tuple[str, Bind]
+"""An operator, and what to compare with."""
+
+
+def compared(value: str, test: Test, statement: Statement) -> str:
     """One comparison."""
-    return COMPARISONS[operator].format(value=value, bind=bind)
+    operator, bind = test
+    words = {"value": value, "bind": statement.bind(bind)}
+    text = COMPARISONS[operator].format(**words)
+    if operator in ORDERINGS and bind.cast == "float8":
+        text += f" AND {ORDERINGS[operator].format(**words)}::float8"
+    return text
+
+
+def tested(found: str, column: str, tests: Sequence[Test], statement: Statement) -> str:
+    """Tests of a column of the one row that `FROM … WHERE …` finds, if any; without tests, that it is there.
+
+    Where there is no row, the value is null.
+    """
+    if any(operator in NULL_MAY_PASS for operator, _ in tests):
+        return " AND ".join(compared(f"(SELECT {column} {found})", test, statement) for test in tests)
+    terms = "".join(f" AND {compared(column, test, statement)}" for test in tests)
+    return f"EXISTS (SELECT 1 {found}{terms})"
 
 
 @dataclass(frozen=True)
@@ -78,7 +104,7 @@ class Compare:
     bind: Bind
 
     def render(self, statement: Statement, alias: str) -> str:
-        return compared(reference(alias, self.column), self.operator, statement.bind(self.bind))
+        return compared(reference(alias, self.column), (self.operator, self.bind), statement)
 
 
 @dataclass(frozen=True)
@@ -87,18 +113,15 @@ class ParameterIs:
 
     path: Bind
     column: str
-    tests: Sequence[tuple[str, Bind]]
+    tests: Sequence[Test]
 
     def render(self, statement: Statement, alias: str) -> str:
         inner = statement.alias()
-        tests = "".join(
-            f" AND {compared(reference(inner, self.column), operator, statement.bind(bind))}"
-            for operator, bind in self.tests
+        found = (
+            f"FROM parameter {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.experiment_id = {alias}.id AND {inner}.path = {statement.bind(self.path)}"
         )
-        return (
-            f"EXISTS (SELECT 1 FROM parameter {inner} WHERE {inner}.tenant_id = {statement.tenant}"
-            f" AND {inner}.experiment_id = {alias}.id AND {inner}.path = {statement.bind(self.path)}{tests})"
-        )
+        return tested(found, reference(inner, self.column), self.tests, statement)
 
 
 @dataclass(frozen=True)
@@ -107,19 +130,15 @@ class MetricIs:
 
     key: Bind
     aggregate: str
-    tests: Sequence[tuple[str, Bind]]
+    tests: Sequence[Test]
 
     def render(self, statement: Statement, alias: str) -> str:
         inner = statement.alias()
-        tests = "".join(
-            f" AND {compared(reference(inner, self.aggregate), operator, statement.bind(bind))}"
-            for operator, bind in self.tests
+        found = (
+            f"FROM series {inner} WHERE {inner}.tenant_id = {statement.tenant}"
+            f" AND {inner}.owner_id = {alias}.id AND {inner}.key = {statement.bind(self.key)} AND {inner}.leg = 0"
         )
-        return (
-            f"EXISTS (SELECT 1 FROM series {inner} WHERE {inner}.tenant_id = {statement.tenant}"
-            f" AND {inner}.owner_id = {alias}.id AND {inner}.key = {statement.bind(self.key)}"
-            f" AND {inner}.leg = 0{tests})"
-        )
+        return tested(found, reference(inner, self.aggregate), self.tests, statement)
 
 
 @dataclass(frozen=True)
@@ -129,7 +148,7 @@ class JsonIs:
     column: str
     path: Bind
     numeric: bool
-    tests: Sequence[tuple[str, Bind]]
+    tests: Sequence[Test]
 
     def render(self, statement: Statement, alias: str) -> str:
         column, path = reference(alias, self.column), statement.bind(self.path)
@@ -137,7 +156,7 @@ class JsonIs:
         if self.numeric:
             kind = f"jsonb_typeof({column} #> {path}) = 'number'"
             value = f"CASE WHEN {kind} THEN {value}::float8 END"
-        tests = [compared(f"({value})", operator, statement.bind(bind)) for operator, bind in self.tests]
+        tests = [compared(f"({value})", test, statement) for test in self.tests]
         return " AND ".join(tests) or f"({column} #> {path}) IS NOT NULL"
 
 

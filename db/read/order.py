@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from db.read.column import AnyTable, reference, renderer, table_column
 from db.read.sql import Bind, Expression, Pieces, Statement
+from db.text import fault_in
 
 Prepare = Callable[[Statement, str], tuple[str, str]]
 """Of a statement and an alias: a join to add (may be empty), and the value's SQL."""
@@ -41,19 +42,26 @@ class Position:
 def by_column(table: AnyTable, name: str, *, descending: bool = False) -> SortKey:
     """Order by a column of the row itself."""
     column = table_column(table, name)
+    cast = cursor_cast(column.type.python_type)
+    read = finite if cast == "float8" else lambda value: value
     return SortKey(
         name=name,
-        prepare=lambda statement, alias: ("", reference(alias, name)),
-        cast=cursor_cast(column.type.python_type),
+        prepare=lambda statement, alias: ("", read(reference(alias, name))),
+        cast=cast,
         to_json=renderer(column),
         descending=descending,
-        nullable=bool(column.nullable),
+        nullable=bool(column.nullable) or cast == "float8",
     )
+
+
+def finite(value: str) -> str:
+    """A double to order by: NaN and infinities come last, as null does."""
+    return f"CASE WHEN {value} < 'Infinity' AND {value} > '-Infinity' THEN {value} END"
 
 
 def cursor_cast(python_type: type) -> str:
     """The SQL type of a cursor's value."""
-    casts = {"datetime": "timestamptz", "int": "bigint", "float": "float8", "UUID": "uuid", "bool": "boolean"}
+    casts = {"datetime": "timestamptz", "int": "bigint", "float": "float8", "UUID": "uuid"}
     return casts.get(python_type.__name__, "text")
 
 
@@ -66,7 +74,9 @@ def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
             f" LEFT JOIN series {inner} ON {inner}.tenant_id = {statement.tenant} AND {inner}.owner_id = {alias}.id"
             f" AND {inner}.key = {statement.bind(key)} AND {inner}.leg = 0"
         )
-        return join, reference(inner, aggregate)
+        value = reference(inner, aggregate)
+        # The other figures are of finite values only, and an index knows them.
+        return join, finite(value) if aggregate == "last" else value
 
     return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True)
 
@@ -131,12 +141,12 @@ class OrderBy:
         return "(" + (" OR ".join(f"({a})" for a in alternatives) or "false") + ")"
 
     def cursor(self, signature: str) -> Pieces:
-        """The JSON string of a row's cursor: base64url of `[signature, value, …]`."""
+        """The JSON string of a row's cursor: base64url of `[signature, value, …]`, of a signature that is SQL."""
         values = [
             f"CASE WHEN {value} IS NULL THEN 'null' ELSE {key.to_json(value)} END"
             for key, value in zip(self.keys, self.values, strict=True)
         ]
-        array = f"""'["{signature}"'||','||{"||','||".join(values)}||']'"""
+        array = f"""'["'||{signature}||'",'||{"||','||".join(values)}||']'"""
         encoded = f"encode(convert_to({array},'UTF8'),'base64')"
         return [Expression(f"""'"'||translate({encoded},E'+/=\\n','-_')||'"'""")]
 
@@ -154,16 +164,46 @@ def by_id(*, descending: bool) -> SortKey:
     return SortKey("id", lambda s, a: ("", f"{a}.id"), "uuid", lambda v: f"to_json({v})::text", descending)
 
 
-def decoded(cast: str, value: Any) -> Any:
-    """A cursor's JSON value as the driver wants it. Raises ValueError or TypeError when it does not fit."""
+def decoded(key: SortKey, value: Any) -> Any:
+    """A cursor's JSON value as the driver wants it.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it is no value of this key.
+    """
     if value is None:
+        if not key.nullable:
+            raise ValueError(f"{key.name} is never null")
         return None
-    readers: dict[str, Callable[[Any], Any]] = {
-        "timestamptz": datetime.fromisoformat,
-        "bigint": int,
-        "float8": float,
-        "uuid": UUID,
-        "boolean": bool,
-        "text": str,
-    }
-    return readers[cast](value)
+    kind, read = READERS[key.cast]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{key.name} is no {type(value).__name__}")
+    return read(value)
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a moment has an offset")
+    return moment
+
+
+def _integer(value: int) -> int:
+    if not -(2**63) <= value < 2**63:
+        raise OverflowError("beyond 64 bits")
+    return value
+
+
+def _text(value: str) -> str:
+    if fault_in(value):
+        raise ValueError("no text that could be stored")
+    return value
+
+
+READERS: Mapping[str, tuple[type | tuple[type, ...], Callable[[Any], Any]]] = {
+    "timestamptz": (str, _moment),
+    "bigint": (int, _integer),
+    "float8": ((int, float), float),
+    "uuid": (str, UUID),
+    "text": (str, _text),
+}
+"""By the SQL type of a key: what JSON holds of it, and how that becomes the driver's value."""

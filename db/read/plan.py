@@ -10,7 +10,7 @@ from db.read.condition import Condition
 from db.read.link import Link
 from db.read.order import OrderBy, Position, SortKey
 from db.read.source import Source
-from db.read.sql import Compiled, Expression, Pieces, Statement, concatenated, object_pieces
+from db.read.sql import Bind, Compiled, Expression, Pieces, Statement, concatenated, constant, object_pieces
 
 
 class Plan(Protocol):
@@ -88,6 +88,9 @@ class Variants:
         return [Expression(f"coalesce(CASE {self.discriminator(alias)} {cases} END,'null')")]
 
 
+UNSIGNED = constant("", "text")
+
+
 @dataclass(frozen=True)
 class Window:
     """Which rows of a list are read, and in which order."""
@@ -101,7 +104,7 @@ class Window:
     after: Position | None = None
     before: Position | None = None
     backwards: bool = False
-    signature: str = ""
+    signature: Bind = UNSIGNED
 
     def conditions(self, statement: Statement, parent: str, alias: str) -> str:
         """Everything but the page: tenant, link, sight, filter."""
@@ -140,14 +143,16 @@ class Connection:
     cost: int = 1
 
     def render(self, statement: Statement, alias: str) -> Pieces:
+        if not any(isinstance(part, NodeList | EdgeList | PageInfo) for _, part in self.fields):
+            page = PageContext(self.window, statement, alias)
+            return object_pieces([(key, part.aggregate(page)) for key, part in self.fields])
         child = statement.alias()
         extra = int(any(isinstance(part, PageInfo) for _, part in self.fields))
-        inner, cursor = window_query(self.window, statement, alias, child, extra=extra)
-        page = PageContext(self.window, statement, alias, child, cursor, bool(extra))
-        pieces = object_pieces([(key, part.aggregate(page)) for key, part in self.fields])
-        if not any(isinstance(part, NodeList | EdgeList | PageInfo) for _, part in self.fields):
-            return pieces
-        return [Expression(f"(SELECT {concatenated(pieces)} FROM ({inner}) {child})")]
+        inner, order = window_query(self.window, statement, alias, child, extra=extra)
+        page = PageContext(self.window, statement, alias, child, order, bool(extra))
+        text = concatenated(object_pieces([(key, part.aggregate(page)) for key, part in self.fields]))
+        # Not every part aggregates (`pageInfo { hasPreviousPage }`); HAVING makes it one row all the same.
+        return [Expression(f"(SELECT {text} FROM ({inner}) {child} HAVING true)")]
 
 
 def window_query(window: Window, statement: Statement, parent: str, child: str, *, extra: int) -> tuple[str, OrderBy]:
@@ -168,6 +173,9 @@ def window_query(window: Window, statement: Statement, parent: str, child: str, 
     return (f"SELECT *{number} FROM ({limited}) {row}" if extra or window.backwards else limited), outer
 
 
+UNORDERED = OrderBy((), "", ())
+
+
 @dataclass(frozen=True)
 class PageContext:
     """What the parts of a connection need to aggregate the rows of its page."""
@@ -175,9 +183,9 @@ class PageContext:
     window: Window
     statement: Statement
     parent: str
-    child: str
-    order: OrderBy
-    numbered: bool
+    child: str = ""
+    order: OrderBy = UNORDERED
+    numbered: bool = False
 
     def listed(self, text: str) -> Expression:
         """A JSON array of one text per row, without the row that only tells whether there is more."""
@@ -187,7 +195,7 @@ class PageContext:
 
     def cursor(self) -> Pieces:
         """A row's cursor."""
-        return self.order.cursor(self.window.signature)
+        return self.order.cursor(self.statement.bind(self.window.signature))
 
 
 class Part(Protocol):

@@ -162,10 +162,10 @@ EVENT_DURATION = Source(
     always,
     owned("object_id"),
     relation="""(
-        SELECT tenant_id, object_id, name, count(*) AS count,
-            sum(span) AS total_ms, avg(span) AS mean_ms, max(span) AS max_ms
+        SELECT tenant_id, object_id, name, count(*) AS count, sum(span)::float8 AS total_ms,
+            (sum(span) / count(*))::float8 AS mean_ms, max(span)::float8 AS max_ms
         FROM (
-            SELECT tenant_id, object_id, name, (extract(epoch FROM ended_at - at) * 1000)::float8 AS span
+            SELECT tenant_id, object_id, name, extract(epoch FROM ended_at - at) * 1000 AS span
             FROM event WHERE ended_at IS NOT NULL
         ) spans GROUP BY tenant_id, object_id, name
     )""",
