@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from app.gateway import Finished
-
 if TYPE_CHECKING:
+    from app.gateway import Finished
     from db.engine import Database
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app import database, listening, logs, server, workers
-from app.server import Assignment
+from app import database, listening, logs, workers
+from app.workers import Assignment
 from db import access
 from db.engine import Database
 
@@ -75,6 +75,8 @@ def _serve_once(settings: Settings, place: Place, sockets: list[socket.socket], 
                 is_over=lambda: not place.lives(),
             )
         return
+    from app import server  # noqa: PLC0415 - a parent of workers needs none of what it loads
+
     server.run(
         assignment,
         [each.dup() for each in sockets],  # uvicorn closes them, and we may need them again.

@@ -23,21 +23,13 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from app.settings import Settings
+    from app.workers import Assignment
 
 CLOSE_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the 60 s of common load balancers, so that it is they who close an idle connection."""
 
 PING_SECONDS: Final = 20.0
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a serving process is told."""
-
-    settings: Settings
-    dsn: str
-    role: str | None
 
 
 def run(

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +25,7 @@ from db.embedded_process import kernel_ties
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from app.server import Assignment
+    from app.settings import Settings
 
 GLANCE_SECONDS: Final = 0.2
 CALM_SECONDS: Final = 1.0
@@ -32,6 +33,15 @@ MERCY_SECONDS: Final = 10.0
 """How much longer than its own limits a worker may take to end before it is killed."""
 
 log = structlog.get_logger("modelbox.workers")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a serving process is told."""
+
+    settings: Settings
+    dsn: str
+    role: str | None
 
 
 class WorkerFailed(Exception):
