@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(store: Store, servers: Sequence[Contender], options: argparse.Namespace) -> Figures:
     modelbox = servers[1]
-    figures = Figures(memory=modelbox.memory())
+    figures = Figures(modelbox.memory(), os.getloadavg()[0])
     pace = Pace(options.clients, options.seconds, options.rounds)
     for question in questions(store.seed):
         if options.only and question.name not in options.only:

@@ -33,6 +33,7 @@ class Figures:
     """All that one run measured."""
 
     memory: int
+    load_before: float
     memory_after: int = 0
     turns: dict[str, Turns] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -87,7 +88,7 @@ def table(figures: Figures, scale: float) -> str:
     """All of it, in Markdown."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
     lines = [
-        f"Scale {scale:g}; {machine}, asyncpg {version('asyncpg')}.",
+        f"Scale {scale:g}; {machine}, asyncpg {version('asyncpg')}; load average before: {figures.load_before:.1f}.",
         "",
         "| question | server | requests/s | p50 ms | p95 ms | server CPU ms | PostgreSQL CPU ms | generator |",
         "|---|---|--:|--:|--:|--:|--:|--:|",

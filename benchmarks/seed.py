@@ -18,6 +18,8 @@ from uuid import UUID
 
 import orjson
 
+from db.verbs import parameters
+
 NAMESPACES = 20
 ROOTS = ("audio", "language", "tabular", "vision")
 TASKS = ("detection", "ranking", "segmentation", "translation")
@@ -238,8 +240,8 @@ class Seed:
         def records() -> Iterator[Record]:
             for number in range(self.versions):
                 experiment = self.id("experiment", number)
-                for path, value in _leaves(self.hyperparameters(number)):
-                    yield (self.tenant, experiment, path, *_number_and_text(value))
+                for leaf in parameters.leaves(self.hyperparameters(number), ()):
+                    yield (self.tenant, experiment, leaf["path"], leaf["number"], leaf["text"])
 
         return Table("parameter", ("tenant_id", "experiment_id", "path", "number", "text"), records())
 
@@ -355,22 +357,6 @@ def experiment_name(number: int) -> str:
 def _curve(chance: random.Random, count: int) -> list[float]:
     level, gain, noise = chance.random(), chance.random(), chance.random
     return [level + gain * math.exp(-place / 12) + 0.02 * noise() for place in range(count)]
-
-
-def _leaves(value: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, dict):
-            yield from _leaves(inner, (*path, key))
-        else:
-            yield [*path, key], inner
-
-
-def _number_and_text(value: Any) -> tuple[float | None, str | None]:
-    if isinstance(value, bool):
-        return None, str(value).lower()
-    if isinstance(value, str):
-        return None, value
-    return float(value), None
 
 
 def _json(value: Any) -> str:
