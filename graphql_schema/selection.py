@@ -73,6 +73,8 @@ class Planner:
     variables: Mapping[str, Any]
     max_nodes: int = 50_000
     nodes: float = 0
+    max_fields: int = 2_000
+    fields: int = 0
     subscribed: Selected | None = None
     _multiplier: float = field(default=1, repr=False)
 
@@ -112,7 +114,15 @@ class Planner:
         return Selected(self, parent.name, name, get_named_type(definition.type), nodes, given)
 
     def plan(self, parent: GraphQLNamedType, nodes: Nodes) -> Plan:
-        """The plan of one field."""
+        """The plan of one field.
+
+        Raises:
+            RequestErrors: there are too many. A document is bounded, but every field below an interface
+                is planned once for each type that may stand there, and again for each below that.
+        """
+        self.fields += 1
+        if self.fields > self.max_fields:
+            raise RequestErrors([_too_wide(self.max_fields)])
         if nodes[0].name.value == "__typename":
             return literal(f'"{parent.name}"')
         selected = self.select(parent, nodes)
@@ -180,4 +190,13 @@ def _too_many(limit: int) -> RequestError:
         "LIMIT_EXCEEDED",
         f"The query may return more than {limit} nodes. Ask for fewer with `first`, or for fewer levels.",
         extensions={"limit": "nodes", "maximum": limit},
+    )
+
+
+def _too_wide(limit: int) -> RequestError:
+    return RequestError(
+        "LIMIT_EXCEEDED",
+        f"With every type that its interfaces may be, the query selects more than {limit} fields. Ask for fewer levels"
+        " of objects of any type, or say of which type with `... on`.",
+        extensions={"limit": "planned_fields", "maximum": limit},
     )
