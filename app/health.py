@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,7 +44,7 @@ class Readiness:
         try:
             async with asyncio.timeout(PATIENCE), self.database.connection() as connection:
                 return None if await migrate.is_migrated(connection) else "schema"
-        except (Unavailable, TimeoutError):
+        except (Unavailable, TimeoutError, asyncpg.PostgresError):  # It may answer, and yet be broken.
             return "database"
 
 

@@ -280,6 +280,14 @@ async def test_ready_only_with_a_migrated_database_that_answers(database: Databa
     await empty.close()
 
 
+async def test_not_ready_while_the_database_answers_errors(database: Database, dsn: str) -> None:
+    owner = await Database.connect(dsn, size=1)
+    async with owner.connection() as connection:
+        await connection.execute("REVOKE ALL ON alembic_version FROM modelbox_server")
+    assert await Readiness(database).obstacle() == "database"
+    await owner.close()
+
+
 async def test_not_ready_while_the_database_is_away() -> None:
     nowhere = Database("postgresql://x@/x?host=/nonexistent", size=1, statement_timeout=1, role=None)
     transport = httpx.ASGITransport(create_app(Settings(), nowhere))
