@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import cast
 
@@ -92,6 +93,19 @@ def test_the_api_page_lists_what_the_schema_has(root: str) -> None:
     section = PAGES["docs/api.md"].text.partition(f"\n## {root}\n")[2].partition("\n## ")[0]
     listed = [line.split("`")[1].partition("(")[0] for line in section.splitlines() if line.startswith("| `")]
     assert sorted(listed) == sorted(graphql_schema.type_map[root].fields)  # type: ignore[attr-defined]
+
+
+def test_the_api_page_says_who_may() -> None:
+    """Who may call a mutation is appended to its description from its access rule."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+)(?: \((\w+)\))? \|", PAGES["docs/api.md"].text, re.MULTILINE)
+    fields = graphql_schema.type_map["Mutation"].fields  # type: ignore[attr-defined]
+    rules = {
+        name: re.findall(
+            r"Needs the role (\w+) on the (?:whole (tenant)|namespace)", field.description.replace("\n", " ")
+        )
+        for name, field in fields.items()
+    }
+    assert {name: [(role.upper(), where)] for name, role, where in rows} == rules
 
 
 # --- Existing where it is named ---
