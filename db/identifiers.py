@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
+from typing import Final
 from uuid import UUID
 
 from db.errors import Invalid
+
+DIGITS: Final = re.compile(r"[0-9a-f]{32}")
 
 _lock = threading.Lock()
 _last = 0
@@ -46,9 +50,6 @@ def parse_id(text: str, prefixes: tuple[str, ...], path: tuple[str, ...] = ()) -
     wanted = " or ".join(f"{p}_…" for p in prefixes)
     if prefix not in prefixes:
         raise Invalid(f"Expected an id of the form {wanted}, got {text[:40]!r}.", path=path)
-    if len(digits) != 32 or not digits.isalnum() or digits != digits.lower():
+    if DIGITS.fullmatch(digits) is None:
         raise Invalid(f"{text[:60]!r} is not a whole id: {wanted} has 32 hex digits.", path=path)
-    try:
-        return UUID(hex=digits)
-    except ValueError:
-        raise Invalid(f"{text[:60]!r} is not a whole id: {wanted} has 32 hex digits.", path=path) from None
+    return UUID(hex=digits)

@@ -105,13 +105,13 @@ def page_size(selected: Selected, default: int) -> tuple[int, bool]:
     """
     first, last = given(selected, "first"), given(selected, "last")
     if first and last:
-        raise refused("give `first` or `last`, not both.", (selected.name, "last"))
+        raise refused("give `first` or `last`, not both.", last.path)
     size = first or last
     if size is None:
         return default, False
     if not 1 <= size.raw <= PAGE_LIMIT:
         bound = f"must be from 1 to {PAGE_LIMIT}; got {size.raw}. Page through with cursors for more."
-        raise refused(bound, (selected.name, *size.path))
+        raise refused(bound, size.path)
     return size.raw, last is not None
 
 

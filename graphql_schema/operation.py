@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
@@ -31,7 +32,7 @@ from graphql.execution.values import get_variable_values
 from db.read.plan import ObjectPlan, Plan, compiled, literal
 from db.read.sql import Compiled, Statement
 from graphql_schema.arguments import presence, shaper
-from graphql_schema.errors import RequestErrors
+from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.input_size import check_items, listed_variables
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
@@ -41,6 +42,7 @@ from graphql_schema.subscription import Frames, compiled_frames
 Kind = Literal["query", "mutation", "subscription"]
 INTROSPECTION: Final = ("__schema", "__type")
 KEPT_SHAPES: Final = 50
+_PLACE: Final = re.compile(r"Variable '\$(?P<name>\w+)' has invalid value(?: at (?P<path>[^ ]*))?:")
 INTROSPECTION_VARIABLES: Final = ("String", "Boolean")
 
 T = TypeVar("T")
@@ -104,7 +106,7 @@ class Operation:
         definitions = self.definition.variable_definitions or ()
         result = get_variable_values(self.schema, definitions, dict(variables or {}), max_errors=5)
         if isinstance(result, list):
-            raise RequestErrors([request_error("BAD_USER_INPUT", error) for error in result])
+            raise RequestErrors([_uncoerced(error) for error in result])
         return dict(result.coerced)
 
     def kept(self, values: Mapping[str, Any], also: Any, make: Callable[[], T]) -> T:
@@ -189,6 +191,15 @@ class Operation:
             named = get_named_type(type_from_ast(self.schema, variable.type))
             if named is not None and named.name in INTROSPECTION_VARIABLES:
                 yield variable
+
+
+def _uncoerced(error: GraphQLError) -> RequestError:
+    """A variable that is not of its type, its place named as in `$input.tags[3]`."""
+    found = request_error("BAD_USER_INPUT", error)
+    place = _PLACE.match(error.message)
+    if place is None:
+        return found
+    return replace(found, extensions={"argument": f"${place['name']}{place['path'] or ''}"[:200]})
 
 
 def _mentions_introspection(

@@ -19,13 +19,14 @@ from graphql import (
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     get_named_type,
     is_abstract_type,
 )
 
 from db.read.plan import ObjectPlan, Plan, literal
-from graphql_schema.arguments import Value, arguments
+from graphql_schema.arguments import Value, arguments, refused
 from graphql_schema.errors import RequestError, RequestErrors
 
 Nodes = Sequence[FieldNode]
@@ -174,15 +175,19 @@ class Planner:
         for directive in node.directives or ():
             name = directive.name.value
             if name in ("skip", "include"):
-                value = directive.arguments[0].value  # type: ignore[index]
-                given = (
-                    self.variables.get(value.name.value)
-                    if isinstance(value, VariableNode)
-                    else getattr(value, "value", None)
-                )
-                if bool(given) == (name == "skip"):
+                given = self._condition(directive.arguments[0].value)  # type: ignore[index]
+                if given == (name == "skip"):
                     return False
         return True
+
+    def _condition(self, value: ValueNode) -> bool:
+        if not isinstance(value, VariableNode):
+            return bool(getattr(value, "value", False))
+        given = self.variables.get(value.name.value)
+        if given is None:
+            # A nullable variable with a default may stand here; only its null may not.
+            raise refused("must not be null.", (f"${value.name.value}",))
+        return bool(given)
 
 
 def _too_many(limit: int) -> RequestError:

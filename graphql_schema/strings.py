@@ -8,7 +8,7 @@ there is nothing to find, and walk only to name the place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -95,13 +95,13 @@ def _refuse_literal(node: StringValueNode, name: str) -> None:
         return
     start = node.loc and node.loc.start_token
     locations = [{"line": start.line, "column": start.column}] if start else []
-    raise RequestErrors([RequestError("BAD_USER_INPUT", _sentence(name, fault), locations)])
+    raise RequestErrors([_error(name, fault, locations)])
 
 
 def _refuse_variable(text: object, place: tuple[Any, Any]) -> None:
     fault = fault_in(text) if isinstance(text, str) else None
     if fault is not None:
-        raise RequestErrors([RequestError("BAD_USER_INPUT", _sentence(_written(place), fault))])
+        raise RequestErrors([_error(_written(place), fault)])
 
 
 def _written(place: tuple[Any, Any] | None) -> str:
@@ -113,5 +113,6 @@ def _written(place: tuple[Any, Any] | None) -> str:
     return "$" + "".join(reversed(parts))[1:200]
 
 
-def _sentence(name: str, fault: str) -> str:
-    return f"`{name[:200]}` contains {fault}, which cannot be stored. Remove it."
+def _error(name: str, fault: str, locations: Sequence[Mapping[str, int]] = ()) -> RequestError:
+    message = f"`{name[:200]}` contains {fault}, which cannot be stored. Remove it."
+    return RequestError("BAD_USER_INPUT", message, locations, extensions={"argument": name[:200]})
