@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,7 @@ class SignIn:
     def __init__(self, database: Database, *, open_to_local_user: bool) -> None:
         self._database = database
         self._open = open_to_local_user
+        self._looking: dict[str | None, asyncio.Future[Caller]] = {}
         self._kept: OrderedDict[str | None, tuple[float, Caller]] = OrderedDict()
 
     async def __call__(self, token: str | None) -> Caller:
@@ -45,10 +47,23 @@ class SignIn:
         """
         until, caller = self._kept.get(token, (0.0, None))
         if caller is None or until < time.monotonic():
-            caller = await self._found(token)
-            self._keep(token, caller)
+            caller = await self._looked_up(token)
         telemetry.note_actor(caller.name)
         return caller
+
+    async def _looked_up(self, token: str | None) -> Caller:
+        """Found anew, once for all requests that want to know at the same time."""
+        looking = self._looking.get(token)
+        if looking is None:
+            looking = self._looking[token] = asyncio.ensure_future(self._found(token))
+            looking.add_done_callback(lambda done: self._remember(token, done))
+        # Shielded, because the one who asked first may leave before the others have their answer.
+        return await asyncio.shield(looking)
+
+    def _remember(self, token: str | None, done: asyncio.Future[Caller]) -> None:
+        self._looking.pop(token, None)
+        if not done.cancelled() and done.exception() is None:
+            self._keep(token, done.result())
 
     async def still_valid(self, caller: Caller) -> bool:
         """Whether the caller could sign in again now."""

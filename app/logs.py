@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
@@ -21,6 +23,22 @@ CLOCK: Final = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
 UTC_TIME: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
+Write = Callable[[str, dict[str, Any]], None]
+"""Takes the event and its values."""
+
+
+def _by_steps(event: str, values: dict[str, Any]) -> None:
+    structlog.get_logger("modelbox.access").info(event, **values)
+
+
+_write_access: Write = _by_steps
+
+
+def access(event: str, values: dict[str, Any]) -> None:
+    """Write the line of a request, which is written more often than all others."""
+    _write_access(event, values)
+
+
 def configure(settings: Settings, stream: TextIO = sys.stderr) -> None:
     """Send every line, ours and the libraries', to `stream` in the format of the settings."""
     level = getattr(logging, settings.log_level.upper())
@@ -33,6 +51,8 @@ def configure(settings: Settings, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
+    global _write_access  # noqa: PLW0603 - as global as the configuration above
+    _write_access = _straight(stream) if as_json and level <= logging.INFO else _by_steps
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=first, processors=[_without_record, *last])
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
@@ -47,6 +67,17 @@ def is_json(settings: Settings, stream: TextIO = sys.stderr) -> bool:
     return settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
 
 
+def _straight(stream: TextIO) -> Write:
+    """As JSON straight to the stream: the steps of all others would take a tenth of a small request."""
+
+    def write(event: str, values: dict[str, Any]) -> None:
+        line = {**values, "event": event, "level": "info", "timestamp": datetime.now(UTC)}
+        stream.write(_json(line) + "\n")
+        stream.flush()
+
+    return write
+
+
 def _last_steps(as_json: bool, *, colours: bool) -> list[Processor]:
     """Tracebacks are rendered plainly: the fancy ones show local variables, and with them secrets."""
     if as_json:
@@ -56,7 +87,7 @@ def _last_steps(as_json: bool, *, colours: bool) -> list[Processor]:
 
 
 def _json(line: EventDict, **_options: Any) -> str:
-    return orjson.dumps(line, default=str).decode()
+    return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
 
 
 def _without_record(_logger: Any, _method: str, line: EventDict) -> EventDict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -76,17 +77,21 @@ class Measures:
         if not self._shared:
             ProcessCollector(registry=self._registry)
 
+        # The library looks a child up under a lock; these few are looked up for every request.
+        self._durations = cache(self._operations.labels)
+        self._statuses = cache(lambda status: self._requests.labels("gone" if status is None else str(status)))
+
     def operation(self, finished: Finished) -> None:
         """Count an operation that is over."""
         if finished.kind is not None:
             name = self._names.label(finished.name)
-            self._operations.labels(name, finished.kind, finished.transport).observe(finished.seconds)
+            self._durations(name, finished.kind, finished.transport).observe(finished.seconds)
         if finished.code is not None:
             self._refusals.labels(finished.code, finished.transport).inc()
 
     def request(self, status: int | None) -> None:
         """Count an HTTP request; without a status, the caller left before the answer."""
-        self._requests.labels("gone" if status is None else str(status)).inc()
+        self._statuses(status).inc()
 
     def sockets(self, change: int) -> None:
         """Count a socket that opened (1) or closed (-1)."""

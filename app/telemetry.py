@@ -16,6 +16,7 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import logs
 from app.gateway import Finished, new_request_id
 from app.measures import Measures
 
@@ -63,12 +64,8 @@ class Observer:
         if exchange and finished.transport == "http":
             exchange.finished = finished
             return
-        log.info(
-            "operation",
-            request_id=finished.request_id,
-            duration_ms=_milliseconds(finished.seconds),
-            **_who_and_what(exchange.actor if exchange else None, finished),
-        )
+        line = {"request_id": finished.request_id, "duration_ms": _milliseconds(finished.seconds)}
+        logs.access("operation", line | _who_and_what(exchange.actor if exchange else None, finished))
 
 
 class RequestTelemetry:
@@ -138,18 +135,17 @@ class RequestTelemetry:
 
     def _write(self, event: str, exchange: Exchange, scope: Scope, **more: Any) -> None:
         client = scope.get("client")
-        log.info(
-            event,
+        line = {
             **more,
-            path=_path(scope),
-            request_id=exchange.request_id,
-            duration_ms=_milliseconds(exchange.seconds),
-            client=client[0] if client else None,
-            **_who_and_what(exchange.actor, exchange.finished),
-        )
+            "path": _path(scope),
+            "request_id": exchange.request_id,
+            "duration_ms": _milliseconds(exchange.seconds),
+            "client": client[0] if client else None,
+        }
+        logs.access(event, line | _who_and_what(exchange.actor, exchange.finished))
 
 
-def _who_and_what(actor: str | None, finished: Finished | None) -> dict[str, str | None]:
+def _who_and_what(actor: str | None, finished: Finished | None) -> dict[str, Any]:
     if finished is None:
         return {"actor": actor}
     named = {"actor": actor, "operation": finished.name, "kind": finished.kind}

@@ -13,6 +13,7 @@ from db.errors import Invalid
 
 DIGITS: Final = re.compile(r"[0-9a-f]{32}")
 
+_DIGITS = re.compile(r"[0-9a-f]{32}")
 _lock = threading.Lock()
 _last = 0
 
@@ -47,9 +48,12 @@ def parse_id(text: str, prefixes: tuple[str, ...], path: tuple[str, ...] = ()) -
         Invalid: it is malformed, or names another type of object.
     """
     prefix, _, digits = text.partition("_")
-    wanted = " or ".join(f"{p}_…" for p in prefixes)
     if prefix not in prefixes:
-        raise Invalid(f"Expected an id of the form {wanted}, got {text[:40]!r}.", path=path)
-    if DIGITS.fullmatch(digits) is None:
-        raise Invalid(f"{text[:60]!r} is not a whole id: {wanted} has 32 hex digits.", path=path)
-    return UUID(hex=digits)
+        raise Invalid(f"Expected an id of the form {_wanted(prefixes)}, got {text[:40]!r}.", path=path)
+    if _DIGITS.fullmatch(digits) is None:
+        raise Invalid(f"{text[:60]!r} is not a whole id: {_wanted(prefixes)} has 32 hex digits.", path=path)
+    return UUID(int=int(digits, 16))
+
+
+def _wanted(prefixes: tuple[str, ...]) -> str:
+    return " or ".join(f"{prefix}_…" for prefix in prefixes)

@@ -36,6 +36,7 @@ from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.input_size import check_items, listed_variables
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
+from graphql_schema.plain_variables import plain_types, plain_variables
 from graphql_schema.selection import Planner, Registry
 from graphql_schema.subscription import Frames, compiled_frames
 
@@ -84,6 +85,7 @@ class Operation:
         self.name = definition.name.value if definition.name else None
         self._shapers = _shapers(schema, definition)
         self._listed = listed_variables(schema, definition)
+        self._plain = plain_types(definition)
         self._introspects = bool(self._shapers) and _mentions_introspection(definition, fragments)
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
@@ -102,6 +104,9 @@ class Operation:
         """
         if not self._shapers:
             return {}
+        plain = plain_variables(self._plain, variables or {})
+        if plain is not None:
+            return plain
         check_items(self._listed, variables)
         definitions = self.definition.variable_definitions or ()
         result = get_variable_values(self.schema, definitions, dict(variables or {}), max_errors=5)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 
+from app import logs
 from app.gateway import Gateway
 from db import access, server_role
 from db.access import Caller
@@ -20,8 +21,9 @@ from tests.postgres import Postgres
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
+def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands that run inside a test say where lines go, for the whole process: not for the next test."""
+    monkeypatch.setattr(logs, "_write_access", logs._write_access)
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
