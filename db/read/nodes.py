@@ -36,7 +36,7 @@ class ByIds:
         row = statement.alias()
         return (
             f"WHEN '{source.prefix}' THEN (SELECT {concatenated(plan.render(statement, row))}"
-            f" FROM {source.name} {row} WHERE {row}.tenant_id = {statement.tenant}"
+            f" FROM {source.rows(statement)} {row} WHERE {row}.tenant_id = {statement.tenant}"
             f" AND {row}.id = {wanted}.id AND {source.visible(statement, row)})"
         )
 

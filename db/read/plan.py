@@ -65,7 +65,7 @@ class One:
         text = concatenated(self.plan.render(statement, child))
         return [
             Expression(
-                f"coalesce((SELECT {text} FROM {self.source.name} {child}"
+                f"coalesce((SELECT {text} FROM {self.source.rows(statement)} {child}"
                 f" WHERE {child}.tenant_id = {statement.tenant}"
                 f" AND {self.link(statement, alias, child)} AND {sight} LIMIT 1),'null')"
             )
@@ -167,7 +167,7 @@ def window_query(window: Window, statement: Statement, parent: str, child: str, 
     keys = "".join(f", {value} AS _k{number}" for number, value in enumerate(order.values))
     number = ", row_number() OVER () AS _n"
     clause = order.clause(backwards=window.backwards)
-    body = f"FROM {window.source.name} {row}{order.joins} WHERE {' AND '.join(terms)} {clause}"
+    body = f"FROM {window.source.rows(statement)} {row}{order.joins} WHERE {' AND '.join(terms)} {clause}"
     limited = f"SELECT {row}.*{keys} {body} LIMIT {window.limit + extra}"
     outer = OrderBy(order.keys, "", [f"{child}._k{i}" for i in range(len(order.keys))])
     return (f"SELECT *{number} FROM ({limited}) {row}" if extra or window.backwards else limited), outer
@@ -273,9 +273,10 @@ class TotalCount:
     """`totalCount`."""
 
     def aggregate(self, page: PageContext) -> Pieces:
-        row = page.statement.alias()
-        conditions = page.window.conditions(page.statement, page.parent, row)
-        counted = f"SELECT 1 FROM {page.window.source.name} {row} WHERE {conditions} LIMIT {TOTAL_COUNT_BOUND + 1}"
+        window, row = page.window, page.statement.alias()
+        rows = window.source.rows(page.statement)
+        conditions = window.conditions(page.statement, page.parent, row)
+        counted = f"SELECT 1 FROM {rows} {row} WHERE {conditions} LIMIT {TOTAL_COUNT_BOUND + 1}"
         bounded = f"CASE WHEN count(*) <= {TOTAL_COUNT_BOUND} THEN count(*)::text ELSE 'null' END"
         return [Expression(f"(SELECT {bounded} FROM ({counted}) {row}c)")]
 
@@ -288,5 +289,5 @@ def compiled(pieces: Pieces, statement: Statement) -> Compiled:
 def compiled_frame(pieces: Pieces, window: Window, statement: Statement) -> Compiled:
     """The statement that returns this JSON, and beside it whether the window holds any row."""
     row = statement.alias()
-    rows = f"SELECT 1 FROM {window.source.name} {row} WHERE {window.conditions(statement, '', row)}"
+    rows = f"SELECT 1 FROM {window.source.rows(statement)} {row} WHERE {window.conditions(statement, '', row)}"
     return Compiled(f"SELECT {concatenated(pieces)}, EXISTS ({rows})", tuple(statement.binds))

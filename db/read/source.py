@@ -33,12 +33,11 @@ class Source:
     alive: Predicate
     visible: Predicate
     kind: str = ""
-    relation: str = ""
+    relation: Callable[[Statement], str] | None = None
 
-    @property
-    def name(self) -> str:
+    def rows(self, statement: Statement) -> str:
         """What stands in `FROM`: the table, or the subquery that is read in its place."""
-        return self.relation or f'"{self.table.__tablename__}"'
+        return self.relation(statement) if self.relation else f'"{self.table.__tablename__}"'
 
 
 def always(statement: Statement, alias: str) -> str:
@@ -143,6 +142,19 @@ def own_or_all(statement: Statement, alias: str) -> str:
     return f"{alias}.actor_id = {statement.bind(ACTOR_BIND)}" if statement.restricted else "true"
 
 
+def durations(statement: Statement) -> str:
+    """The ended spans of each object, added up by name; exactly, for doubles would depend on the order."""
+    row = statement.alias()
+    return f"""(
+        SELECT tenant_id, object_id, name, count(*) AS count, sum(span)::float8 AS total_ms,
+            (sum(span) / count(*))::float8 AS mean_ms, max(span)::float8 AS max_ms
+        FROM (
+            SELECT {row}.tenant_id, object_id, name, extract(epoch FROM ended_at - at) * 1000 AS span
+            FROM event {row} WHERE {row}.tenant_id = {statement.tenant} AND ended_at IS NOT NULL
+        ) spans GROUP BY tenant_id, object_id, name
+    )"""
+
+
 def _entity(table: type[SQLModel], prefix: str, kind: str, visible: Predicate = entity_visible) -> Source:
     return Source(table, prefix, undeleted, visible, kind)
 
@@ -161,14 +173,7 @@ EVENT_DURATION = Source(
     "dur",
     always,
     owned("object_id"),
-    relation="""(
-        SELECT tenant_id, object_id, name, count(*) AS count, sum(span)::float8 AS total_ms,
-            (sum(span) / count(*))::float8 AS mean_ms, max(span)::float8 AS max_ms
-        FROM (
-            SELECT tenant_id, object_id, name, extract(epoch FROM ended_at - at) * 1000 AS span
-            FROM event WHERE ended_at IS NOT NULL
-        ) spans GROUP BY tenant_id, object_id, name
-    )""",
+    relation=durations,
 )
 EVENT = Source(tables.Event, "evt", always, owned("object_id"))
 AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible)
@@ -187,7 +192,7 @@ TENANT_SOURCE = Source(
     "ten",
     always,
     always,
-    relation="(SELECT id AS tenant_id, id, name, created_at FROM tenant)",
+    relation=lambda statement: "(SELECT id AS tenant_id, id, name, created_at FROM tenant)",
 )
 
 ENTITIES = (NAMESPACE, MODEL, MODEL_VERSION, EXPERIMENT, CHECKPOINT, DATASET, DATASET_USE)

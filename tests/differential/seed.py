@@ -380,7 +380,7 @@ class Seed:
                 position=position,
                 step=self.maybe(words.INTEGERS),
                 wall_time=self.maybe(words.MOMENTS),
-                number=self.one(words.FLOATS) if kind == "FLOAT" else None,
+                number=words.FLOATS[len(self.rows["point"]) % len(words.FLOATS)] if kind == "FLOAT" else None,
                 string=self.one(words.TEXTS) if kind == "STRING" else None,
                 binary=self.one([b"", b"\0\xff", bytes(range(256))]) if kind == "BYTES" else None,
             )
