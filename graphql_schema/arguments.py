@@ -15,6 +15,7 @@ from graphql import (
     ArgumentNode,
     GraphQLArgument,
     GraphQLEnumType,
+    GraphQLError,
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
@@ -126,10 +127,19 @@ def _finder(node: ValueNode, type_: GraphQLInputType, variables: Mapping[str, An
         return _object_finder(node, nullable, variables)
     # A literal: coerced once. JSON scalars may hold variables deeper down and are coerced anew.
     if isinstance(nullable, GraphQLScalarType) and isinstance(node, ListValueNode | ObjectValueNode):
-        parse = nullable.parse_literal
-        return lambda env: parse(node, dict(env))
+        return _json_finder(node, nullable)
     value = coerce_input_literal(node, type_)
     return lambda env: value
+
+
+def _json_finder(node: ValueNode, type_: GraphQLScalarType) -> Callable[[Environment], Any]:
+    def find(env: Environment) -> Any:
+        try:
+            return type_.parse_literal(node, dict(env))
+        except GraphQLError as error:
+            raise refused(error.message) from None
+
+    return find
 
 
 def _variable_finder(name: str, type_: GraphQLInputType) -> Callable[[Environment], Any]:

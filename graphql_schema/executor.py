@@ -10,9 +10,10 @@ from typing import Any, Final
 from db.access import Caller
 from db.engine import Database
 from db.errors import DomainError, TooSlow, Unavailable
+from db.feed import follow
 from db.feed.follow import place_of, spans
 from db.read.sql import Environment
-from db.transaction import Result, run
+from db.transaction import Call, Result, run
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.strings import check_variables
@@ -57,19 +58,23 @@ async def mutate(operation: Operation, values: Mapping[str, Any], context: Conte
     """The response of a mutation: its fields one after the other, each a transaction of its own."""
     restricted = context.caller.scope is not None
     env = context.environment(values)
+    prepared = operation.mutations(values, restricted=restricted)
+    # All before the first is run: an input that cannot be used refuses the whole request.
+    calls = {part.key: part.call(env) for part in prepared if isinstance(part, Prepared)}
     parts = [
-        f'"{part.key}":{await _changed(part, env, context)}' if isinstance(part, Prepared) else f'"{part[0]}":{part[1]}'
-        for part in operation.mutations(values, restricted=restricted)
+        f'"{part.key}":{await _changed(part, calls[part.key], env, context)}'
+        if isinstance(part, Prepared)
+        else f'"{part[0]}":{part[1]}'
+        for part in prepared
     ]
     return f'{{"data":{{{",".join(parts)}}}}}'.encode()
 
 
-async def _changed(prepared: Prepared, env: Environment, context: Context) -> str:
+async def _changed(prepared: Prepared, call: Call, env: Environment, context: Context) -> str:
     def answer(result: Result) -> tuple[str, Sequence[Any]]:
         return prepared.answer.text, prepared.answer.arguments({**env, RESULT: result})
 
     try:
-        call = prepared.call(env)
         return await run(context.database, context.caller, context.request_id, call, answer)
     except (Unavailable, TooSlow) as error:
         raise refusal(error) from error
@@ -109,10 +114,13 @@ async def subscribe(
 
 
 async def _frames(operation: Operation, values: Mapping[str, Any], context: Context) -> AsyncIterator[bytes]:
-    database, caller, renewed_at = context.database, context.caller, time.monotonic()
+    database, caller = context.database, context.caller
+    renewed_at = told_at = time.monotonic()
+    is_behind = True
     frames = operation.frames(values, restricted=caller.scope is not None)
     path = frames.namespace(values)
     place = await place_of(database, caller.tenant_id, path)
+    require_sight(caller, place, path)
     after = read_position(frames.after(values), place) if frames.after else None
     async for span in spans(database, caller.tenant_id, place.root_id, after):
         if time.monotonic() - renewed_at > RENEWAL_INTERVAL:
@@ -122,5 +130,8 @@ async def _frames(operation: Operation, values: Mapping[str, Any], context: Cont
         env = {**replace(context, caller=caller).environment(values), SPAN: span, PLACE: place}
         async with database.connection() as connection:
             text, is_full = await connection.fetchrow(frames.statement.text, *frames.statement.arguments(env))
-        if is_full or span.is_empty:
+        # What a filter hides all of is told too when it ends the backlog, or when nothing was told for long.
+        is_due = (is_behind and not span.catching_up) or time.monotonic() - told_at >= follow.HEARTBEAT_INTERVAL
+        if is_full or span.is_empty or is_due:
+            told_at, is_behind = time.monotonic(), span.catching_up
             yield text.encode()

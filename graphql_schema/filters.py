@@ -121,7 +121,19 @@ def glob_to_regex(glob: str) -> str:
     """The regular expression of a glob: anchored, everything but `*` and `?` taken literally."""
     wild = {"*": ".*", "?": "."}
     squeezed = re.sub(r"\*+", "*", glob)
-    return "^" + "".join(wild.get(c) or re.sub(r"([^\w\s])", r"\\\1", c) for c in squeezed) + "$"
+    return "^" + "".join(wild.get(c) or re.escape(c) for c in squeezed) + "$"
+
+
+def _glob_bind(value: Value) -> Bind:
+    """A glob as a regular expression, checked now and in every later request."""
+
+    def decode(glob: str) -> str:
+        if len(glob) > GLOB_LIMIT or glob.count("*") > 10:
+            raise refused(f"a glob has at most {GLOB_LIMIT} characters and 10 stars.", value.path)
+        return glob_to_regex(glob)
+
+    decode(value.raw)
+    return value.bind("text", decode)
 
 
 def comparisons(value: Value, cast: str) -> list[tuple[str, Bind]]:
@@ -129,9 +141,7 @@ def comparisons(value: Value, cast: str) -> list[tuple[str, Bind]]:
     found = []
     for operator, operand in value.fields():
         if operator == "matches":
-            if len(operand.raw) > GLOB_LIMIT or operand.raw.count("*") > 10:
-                raise refused(f"a glob has at most {GLOB_LIMIT} characters and 10 stars.", operand.path)
-            found.append((operator, operand.bind("text", glob_to_regex)))
+            found.append((operator, _glob_bind(operand)))
             continue
         kind = "boolean" if operator == "isNull" else f"{cast}[]" if operator == "in" else cast
         found.append((operator, operand.bind(kind, plain)))

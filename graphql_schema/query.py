@@ -17,7 +17,7 @@ from db.read.plan import One
 from db.read.source import DATASET, EXPERIMENT, MODEL, MODEL_VERSION, NAMESPACE, TENANT_SOURCE
 from db.read.sql import Pieces, Statement, constant
 from graphql_schema import listings
-from graphql_schema.arguments import Value
+from graphql_schema.arguments import Value, refused
 from graphql_schema.artifact import Artifact
 from graphql_schema.audit import AuditEvent
 from graphql_schema.checkpoint import Checkpoint
@@ -111,7 +111,12 @@ class DatasetBy:
 
 def _way(selected: Selected) -> tuple[str, Value]:
     """The one way that is given."""
-    return next(selected.arguments["by"].fields())
+    by = selected.arguments["by"]
+    way = next(by.fields(), None)
+    if way is None:
+        # Validation lets a nullable variable stand in it.
+        raise refused("give exactly one way, not null.", by.path)
+    return way
 
 
 def _namespace(selected: Selected) -> Link:

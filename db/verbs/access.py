@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,7 @@ ACCOUNT_BY_NAME = "SELECT id FROM actor WHERE tenant_id = $1 AND kind = 'SERVICE
 ACTOR_BY_ID = "SELECT id, kind, name, disabled_at FROM actor WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"
 HELD_BY_ID = "SELECT prefix, id, actor_id, revoked_at FROM token WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"
 GRANT_BY_ID = """
-    SELECT g.id, g.actor_id, g.role, g.namespace_id, a.name, n.path FROM role_grant g
+    SELECT g.id, g.actor_id, g.role, g.namespace_id, a.name, n.path, n.root_id, n.lineage FROM role_grant g
     JOIN actor a ON a.tenant_id = $1 AND a.id = g.actor_id
     LEFT JOIN namespace n ON n.tenant_id = $1 AND n.id = g.namespace_id
     WHERE g.tenant_id = $1 AND g.id = $2 FOR UPDATE OF g
@@ -32,17 +33,30 @@ GRANT_OF = """
     SELECT id, role FROM role_grant
     WHERE tenant_id = $1 AND actor_id = $2 AND namespace_id IS NOT DISTINCT FROM $3 FOR UPDATE
 """
+LINE_UP = "SELECT pg_advisory_xact_lock(hashtextextended('admins of ' || $1::uuid, 0))"
+"""Let one transaction of a tenant at a time take an admin away: two at once could take the last two."""
+
 ADMINS_LEFT = """
-    SELECT count(*) FROM role_grant g JOIN actor a ON a.tenant_id = $1 AND a.id = g.actor_id
-    WHERE g.tenant_id = $1 AND g.namespace_id IS NULL AND g.role = 'ADMIN' AND g.id <> $2 AND a.disabled_at IS NULL
+    SELECT EXISTS (
+        SELECT FROM role_grant g JOIN actor a ON a.tenant_id = $1 AND a.id = g.actor_id
+        WHERE g.tenant_id = $1 AND g.namespace_id IS NULL AND g.role = 'ADMIN' AND a.id <> $2
+            AND a.disabled_at IS NULL
+    )
 """
-"""How many other grants make somebody admin of the tenant."""
+"""Whether somebody else is admin of the tenant."""
 
 
 def require_tenant_admin(tx: Transaction, path: Path, kind: str) -> None:
     """Raises Denied unless the caller is admin of the whole tenant."""
     if tx.caller.role_on(()) != Role.ADMIN:
         raise Denied("This needs the role ADMIN on the whole tenant. Ask one of its admins.", path=path, kind=kind)
+
+
+async def _require_admin_left(tx: Transaction, actor_id: UUID, path: Path) -> None:
+    """Raises Conflict when nobody would be admin of the tenant but for this one."""
+    await tx.execute(LINE_UP)
+    if not await tx.fetchval(ADMINS_LEFT, actor_id):
+        raise Conflict("This is the last admin of the tenant. Grant ADMIN to somebody else first.", path=path)
 
 
 def _audit(tx: Transaction, action: str, kind: str, id_: UUID, name: str, **change: Any) -> None:
@@ -77,6 +91,7 @@ async def disable(tx: Transaction, *, id: str) -> Result:
     row = await _actor(tx, id, ID)
     if row["id"] == tx.caller.actor_id:
         raise Conflict("You cannot disable yourself. Ask another admin.", path=ID)
+    await _require_admin_left(tx, row["id"], ID)
     return await _set_disabled(tx, row, tx.now)
 
 
@@ -155,6 +170,8 @@ async def grant_role(tx: Transaction, *, actor_id: str, role: str, namespace_id:
     if known and known["role"] == role:
         return {"grants": [known["id"]]}
     id_ = known["id"] if known else new_id()
+    if known and known["role"] == "ADMIN" and home is None:
+        await _require_admin_left(tx, actor["id"], ("input", "role"))
     if known:
         await tx.update(tables.RoleGrant, id_, role=role)
     else:
@@ -179,19 +196,25 @@ def _audit_grant(tx: Transaction, action: str, id_: UUID, name: str, home: entit
     tx.audit(action, "ROLE_GRANT", id_, name=name, stream_id=stream, namespace_id=place, **change)
 
 
+def _is_hidden(tx: Transaction, grant: Mapping[str, Any]) -> bool:
+    return grant["namespace_id"] is not None and tx.caller.role_on(grant["lineage"]) is None
+
+
 async def revoke_role(tx: Transaction, *, id: str) -> Result:
     """Take a role away. The last admin of a tenant stays."""
     grant_id = parse_id(id, (ROLE_GRANT.prefix,), ID)
     row = await tx.fetchrow(GRANT_BY_ID, grant_id)
-    if row is None:
+    if row is None or _is_hidden(tx, row):
         raise NotFound(f"There is no role grant {id}, or you may not see it.", path=ID)
     home = None
     if row["namespace_id"] is None:
         require_tenant_admin(tx, ID, "ROLE_GRANT")
-        if row["role"] == "ADMIN" and not await tx.fetchval(ADMINS_LEFT, grant_id):
-            raise Conflict("This is the last admin of the tenant. Grant ADMIN to somebody else first.", path=ID)
+        if row["role"] == "ADMIN":
+            await _require_admin_left(tx, row["actor_id"], ID)
     else:
-        home = (await entity.load(tx, NAMESPACE, format_id(NAMESPACE.prefix, row["namespace_id"]), ID)).home
+        # The namespace may be deleted: what comes back with it should not bring back a role.
+        home = entity.Home(row["namespace_id"], row["path"], row["root_id"], row["lineage"])
+        entity.require(tx, home, tx.role, ID, object_id=home.id)
     await tx.execute("DELETE FROM role_grant WHERE tenant_id = $1 AND id = $2", grant_id)
     _audit_grant(tx, "DELETE", grant_id, row["name"], home, before={"role": row["role"]})
     return {"revokedId": id}

@@ -329,12 +329,16 @@ async def require_owner_alive(tx: Transaction, id_: UUID) -> None:
 async def refuse_taken(tx: Transaction, source: Source, where: Path, *, but: UUID | None = None, **values: Any) -> None:
     """Raises NameTaken when another live row holds these values."""
     names = list(values)
-    terms = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ${number}' for number, name in enumerate(names, 3))
-    alive = "visible" if source.kind == "NAMESPACE" else "deleted_at IS NULL"
-    table = source.table.__tablename__
-    statement = f'SELECT id FROM "{table}" WHERE tenant_id = $1 AND id IS DISTINCT FROM $2 AND {terms} AND {alive}'
-    taken = await tx.fetchval(statement, but, *values.values())
+    terms = " AND ".join(f'e."{name}" IS NOT DISTINCT FROM ${number}' for number, name in enumerate(names, 3))
+    alive = "e.visible" if source.kind == "NAMESPACE" else "e.deleted_at IS NULL"
+    taken = await tx.fetchrow(
+        f'SELECT e.id, h.lineage FROM "{source.table.__tablename__}" e JOIN namespace h ON h.tenant_id = $1'
+        f" AND h.id = e.namespace_id WHERE e.tenant_id = $1 AND e.id IS DISTINCT FROM $2 AND {terms} AND {alive}",
+        but,
+        *values.values(),
+    )
     if taken is not None:
-        holder = format_id(source.prefix, taken)
-        remedy = "Choose another, or delete or rename that."
-        raise NameTaken(f"{values[names[-1]]!r} is taken by {holder}. {remedy}", path=where)
+        is_seen = tx.caller.role_on(taken["lineage"]) is not None
+        holder = f" by {format_id(source.prefix, taken['id'])}" if is_seen else ""
+        remedy = "Choose another, or delete or rename that." if is_seen else "Choose another."
+        raise NameTaken(f"{values[names[-1]]!r} is taken{holder}. {remedy}", path=where)

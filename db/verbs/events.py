@@ -87,9 +87,9 @@ async def log(tx: Transaction, *, events: Sequence[Mapping[str, Any]]) -> Result
     given = [_given(event, owners, tx.now) for event in values]
     known = await _known(tx, given)
     created = [_meet(known, event) for event in given]
-    await _write(tx, list(known.values()))
     for id_ in sorted({owner.id for owner in owners.values() if owner.source is EXPERIMENT}):
         await experiments.sign_of_life(tx, id_)
+    await _write(tx, list(known.values()))
     return {"events": [known[event.identity].id for event in given], "created": created}
 
 
@@ -163,7 +163,7 @@ def _meet(known: dict[tuple[Any, ...], Known], event: Given) -> bool:
 
 
 async def _write(tx: Transaction, events: Sequence[Known]) -> None:
-    """New events with their numbers, at once: the answer shows them."""
+    """New events with their numbers, at once: the answer shows them. The verb's last act, for heads are locked last."""
     ended = [event for event in events if event.ended]
     if ended:
         await tx.execute(END, [event.id for event in ended], [event.ended_at for event in ended])

@@ -152,10 +152,10 @@ async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
         _require(tx, _home(known), path, where, tx.role)
         return {"namespace": known["id"], "created": False}
     parent_path = path.rpartition("/")[0]
-    if parent_path:
-        parent: Home | None = await ensure(tx, parent_path, where)
+    parent = await ensure(tx, parent_path, where) if parent_path else None
+    if parent:
+        await _hold(tx, parent)
     else:
-        parent = None
         _require(tx, None, path, where, tx.role)
     home = await _make(tx, parent, path, **values)
     return {"namespace": home.id, "created": True}

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from db.access import Role
 from db.errors import Conflict, Invalid, NameTaken
-from db.identifiers import format_id
 from db.names import check_name
 from db.read.source import CHECKPOINT, EXPERIMENT, MODEL, MODEL_VERSION, Source
 from db.transaction import Result, Transaction
@@ -113,7 +112,7 @@ async def _origin(
         origin["experiment_id"] = origin["experiment_id"] or owner
     if origin["experiment_id"] != owner:
         raise Conflict(
-            f"The checkpoint is one of {format_id(EXPERIMENT.prefix, owner)}, not of the version's experiment."
+            "The checkpoint is not one of the version's experiment."
             " Give a checkpoint and its own experiment, or the checkpoint alone.",
             path=(*where, "checkpointId" if "checkpoint_id" in given else "experimentId"),
         )
