@@ -21,7 +21,7 @@ serve: $(VENV)/.server ## Serve on http://127.0.0.1:8000 with an embedded Postgr
 	@exec $(BIN)/modelbox-server serve $(ARGS)
 
 test: lint ## Run linters, type checker and all tests (ARGS="-k socket").
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 demo: $(VENV)/.demo ## Train real models and send everything to a running server.
 	@exec $(BIN)/python -m demo $(ARGS)

@@ -38,9 +38,7 @@ FOREIGN: Mapping[str, frozenset[str]] = {
     "app": frozenset({"strawberry"}),
 }
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|managers?|services?|shared)(_|$)")
-UNSAFE_MODULES = frozenset(
-    {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-)
+UNSAFE_MODULES = frozenset({"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"})
 UNSAFE_NAMES = frozenset({"eval", "exec"})
 SQL = re.compile(
     r"\b(?:SELECT\s+[\w*.{(]|INSERT\s+INTO\b|UPDATE\s+\S+\s+SET\b|DELETE\s+FROM\b|(?:LEFT|INNER|CROSS)\s+JOIN\b"
@@ -136,8 +134,7 @@ def foreign_imports(module: Module) -> list[str]:
         module.at(node, f"imports {name}, which is no business of {module.room}")
         for node in ast.walk(module.tree)
         for name in imported(node)
-        if isinstance(node, ast.stmt | ast.expr)
-        and name.partition(".")[0] in FOREIGN.get(module.room, frozenset())
+        if isinstance(node, ast.stmt | ast.expr) and name.partition(".")[0] in FOREIGN.get(module.room, frozenset())
     ]
 
 
@@ -237,9 +234,7 @@ def unsafe_uses(module: Module) -> list[str]:
 
 def docstrings_of(tree: ast.Module) -> set[int]:
     """The identities of the expressions that are docstrings or stand alone as one."""
-    return {
-        id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
-    }
+    return {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
 
 
 def sql_texts(module: Module) -> list[str]:

@@ -120,14 +120,9 @@ def linter_gaps(settings: dict[str, Any]) -> list[str]:
         key: override["module"]
         for override in mypy.get("overrides", [])
         for key, value in override.items()
-        if key.startswith(("disallow_", "ignore_errors", "check_"))
-        and (value is not key.startswith("disallow"))
+        if key.startswith(("disallow_", "ignore_errors", "check_")) and (value is not key.startswith("disallow"))
     }
-    gaps = [
-        f"ruff does not select {rule}"
-        for rule in ("ANN", "C90", "D", "PGH", "S")
-        if rule not in lint["select"]
-    ]
+    gaps = [f"ruff does not select {rule}" for rule in ("ANN", "C90", "D", "PGH", "S") if rule not in lint["select"]]
     gaps += [] if lint["mccabe"]["max-complexity"] <= 8 else ["functions may be more complex than 8"]
     gaps += [] if mypy["strict"] else ["mypy is not strict"]
     gaps += [f"mypy does not check {room}" for room in (*SERVER, "tests") if room not in mypy["packages"]]
@@ -208,9 +203,7 @@ def test_a_package_that_imports_its_parts_is_no_cycle_unless_they_import_it() ->
     assert import_cycle([door, source("from db.tables import name", "db.tables.row")])
 
 
-@pytest.mark.parametrize(
-    "text", ["if TYPE_CHECKING:\n    from db import one", "def late():\n    from db import one"]
-)
+@pytest.mark.parametrize("text", ["if TYPE_CHECKING:\n    from db import one", "def late():\n    from db import one"])
 def test_imports_that_do_not_run_make_no_cycle(text: str) -> None:
     assert import_cycle([source("from db import two", "db.one"), source(text, "db.two")]) == []
 
@@ -234,9 +227,7 @@ def test_a_long_function_is_found_and_moves_the_median() -> None:
     assert median_length([source(short), source(long), source("def h():\n  pass")]) == 40
 
 
-@pytest.mark.parametrize(
-    "name", ["app.utils", "db.util", "app.http_helpers", "db.common.text", "db.pool_manager"]
-)
+@pytest.mark.parametrize("name", ["app.utils", "db.util", "app.http_helpers", "db.common.text", "db.pool_manager"])
 def test_a_vague_name_is_found(name: str) -> None:
     assert vague_names(source("", name))
 
@@ -265,10 +256,7 @@ def test_running_what_was_read_is_found(text: str) -> None:
 
 def test_names_that_only_look_unsafe_are_not() -> None:
     assert (
-        unsafe_uses(
-            source("asyncio.create_subprocess_exec(x)\nmodel.eval()\nnumpy.load(p, allow_pickle=False)")
-        )
-        == []
+        unsafe_uses(source("asyncio.create_subprocess_exec(x)\nmodel.eval()\nnumpy.load(p, allow_pickle=False)")) == []
     )
 
 

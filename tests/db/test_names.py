@@ -14,9 +14,7 @@ from db.names import check_name, check_path
 from db.text import check_text
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet-50", "a", "x" * 255, "模型", "two words", "v1.0+cu12", "😀", "\\u0000"]
-)
+@pytest.mark.parametrize("name", ["resnet-50", "a", "x" * 255, "模型", "two words", "v1.0+cu12", "😀", "\\u0000"])
 def test_good_names_are_kept_as_they_are(name: str) -> None:
     assert check_name(name, "input.name") == name
 
