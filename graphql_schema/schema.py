@@ -47,7 +47,7 @@ def sdl() -> str:
     return schema.as_str() + "\n"
 
 
-def read_registry() -> Registry:
+def read_registry(served: GraphQLSchema = graphql_schema) -> Registry:
     """How each field is read, by the names of its type and of itself.
 
     Raises:
@@ -55,7 +55,7 @@ def read_registry() -> Registry:
             which never run below a compiled field. It could not be served.
     """
     registry: dict[tuple[str, str], Read] = {}
-    for type_ in graphql_schema.type_map.values():
+    for type_ in served.type_map.values():
         definition = type_.extensions.get(DEFINITION)
         if isinstance(definition, StrawberryObjectDefinition) and not definition.is_input:
             registry.update(_reads(type_, definition))
