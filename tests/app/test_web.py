@@ -54,9 +54,7 @@ async def browser(base: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_page_and_all_that_it_loads_are_served_below_any_base_path(
-    browser: httpx.AsyncClient, base: str
-) -> None:
+async def test_page_and_all_that_it_loads_are_served_below_any_base_path(browser: httpx.AsyncClient, base: str) -> None:
     page = await browser.get(base)
     addresses = _parse(page.text).found
 
@@ -101,9 +99,7 @@ async def test_every_asset_is_cached_by_its_hash(browser: httpx.AsyncClient, bas
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize(
-    "path", ["assets/", "assets/absent.js", "assets/..%2findex.html", "assets/%2e%2e/index.html"]
-)
+@pytest.mark.parametrize("path", ["assets/", "assets/absent.js", "assets/..%2findex.html", "assets/%2e%2e/index.html"])
 async def test_nothing_else_is_served(browser: httpx.AsyncClient, base: str, path: str) -> None:
     assert (await browser.get(base + path)).status_code == 404
 
