@@ -50,7 +50,8 @@ Cursor = NewType("Cursor", str)
 
 MAX_SAFE_INT: Final = 2**53 - 1
 MAX_BASE64_BYTES: Final = 1_048_576
-MAX_CURSOR: Final = 16_384
+MAX_CURSOR: Final = 524_288
+"""Room for a row's longest texts, by which a list may be ordered."""
 
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _DATE_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:(\d\d))(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

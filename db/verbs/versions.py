@@ -21,7 +21,10 @@ VERSION: Path = ("input", "version")
 TAGS: Path = ("input", "uniqueTags")
 MAX_TAGS: Final = 100
 WHOLE: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
-"""The strings that automatic numbers could come to; longer ones they never reach."""
+"""The strings that count: the next automatic number is above all of them."""
+
+UNCOUNTED: Final = 10**15
+"""From here on, strings that callers give do not count, and automatic numbers pass over them."""
 
 BY_STRING = "SELECT id, deleted_at FROM model_version WHERE tenant_id = $1 AND model_id = $2 AND version = $3"
 """The versions of a model with a string: at most one is not deleted."""
@@ -79,7 +82,10 @@ async def _number(tx: Transaction, model: Found, version: str | None, where: Pat
         NameTaken: it is a number that a deleted version had; numbers are never used again.
     """
     if version is None:
-        version = str(model.row["next_version"])
+        number: int = model.row["next_version"]
+        while number >= UNCOUNTED and await tx.fetch(BY_STRING, model.id, str(number)):
+            number += 1
+        version = str(number)
     elif not WHOLE.fullmatch(version):
         return version
     elif await tx.fetch(BY_STRING, model.id, version):

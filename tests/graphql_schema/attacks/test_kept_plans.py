@@ -36,6 +36,16 @@ mutation ($a: ID!, $b: ID!, $m: ID!) {
   v: createModelVersion(input: {modelId: $m, uniqueTags: ["prod"]}) { modelVersion { id } }
 }
 """
+PARTS = """
+query ($x: Boolean!, $y: Boolean! = false) {
+  experiments { nodes { name @include(if: $x) id @skip(if: $x) ... @include(if: $y) { owner } } }
+}
+"""
+MOMENT = """
+query ($x: DateTime) {
+  model(by: {name: {namespace: "x", name: "m"}}) { versionByTag(tag: "prod", asOf: $x) { version } }
+}
+"""
 RUNS = "experiments(%s) { nodes { name } totalCount pageInfo { hasNextPage startCursor endCursor } }"
 
 
@@ -43,12 +53,16 @@ def runs(variables: str, arguments: str) -> str:
     return f"query ({variables}) {{ {RUNS % arguments} }}"
 
 
-SAME = ({"x": 1}, {"x": 2}, {"x": 3}, {"x": None}, {})
-NUMBER = ({"eq": 1}, {"eq": 3}, {"eq": None}, {}, {"isNull": True}, {"isNull": False}, {"isNull": None}, {"in": [1, 2]},
-          {"in": []}, {"ne": 1}, {"lt": "NaN"}, {"gt": 1, "lt": 3}, {"eq": "NaN"})  # fmt: skip
-TEXT = ({"eq": "a"}, {"eq": "b"}, {"eq": None}, {"in": ["a", "c"]}, {"in": []}, {"matches": "?"}, {"matches": "a*"},
-        {"startsWith": ""}, {"contains": "b"}, {"isNull": True}, {"isNull": False}, {"ne": "a"}, {})  # fmt: skip
-ORDER = (
+SAME: tuple[Variables, ...] = ({"x": 1}, {"x": 2}, {"x": 3}, {"x": None}, {})
+NUMBER: tuple[Variables, ...] = (
+    {"eq": 1}, {"eq": 3}, {"eq": None}, {}, {"isNull": True}, {"isNull": False}, {"isNull": None}, {"in": [1, 2]},
+    {"in": []}, {"ne": 1}, {"lt": "NaN"}, {"gt": 1, "lt": 3}, {"eq": "NaN"},
+)  # fmt: skip
+TEXT: tuple[Variables, ...] = (
+    {"eq": "a"}, {"eq": "b"}, {"eq": None}, {"in": ["a", "c"]}, {"in": []}, {"matches": "?"}, {"matches": "a*"},
+    {"startsWith": ""}, {"contains": "b"}, {"isNull": True}, {"isNull": False}, {"ne": "a"}, {},
+)  # fmt: skip
+ORDER: tuple[list[Variables] | None, ...] = (
     [],
     [{"field": "NAME"}],
     [{"field": "NAME", "direction": "DESC"}],
@@ -122,8 +136,7 @@ CASES: Mapping[str, tuple[str, tuple[Variables, ...]]] = {
         ({"x": "x"}, {"x": "x", "y": False}, {"x": "x/y"}, {"x": "no"}),
     ),
     "parts": (
-        "query ($x: Boolean!, $y: Boolean! = false) {"
-        " experiments { nodes { name @include(if: $x) id @skip(if: $x) ... @include(if: $y) { owner } } } }",
+        PARTS,
         ({"x": True}, {"x": False}, {"x": True, "y": True}, {"x": False, "y": True}),
     ),
     "metadata": (
@@ -131,8 +144,7 @@ CASES: Mapping[str, tuple[str, tuple[Variables, ...]]] = {
         ({}, {"x": None}, {"x": []}, {"x": ["k"]}, {"x": ["k", "l"]}),
     ),
     "moments": (
-        'query ($x: DateTime) { model(by: {name: {namespace: "x", name: "m"}}) {'
-        ' versionByTag(tag: "prod", asOf: $x) { version } } }',
+        MOMENT,
         ({}, {"x": None}, {"x": "2000-01-01T00:00:00Z"}, {"x": "9999-01-01T00:00:00Z"}),
     ),
     "introspection": (

@@ -88,7 +88,7 @@ INVARIANTS = {
         f"a deleted {table} is deleted as an object": f"""
             SELECT e.id FROM {table} e JOIN object o ON o.id = e.id
             WHERE e.deleted_at IS DISTINCT FROM o.deleted_at OR e.namespace_id <> o.namespace_id
-        """  # noqa: S608 - our own names
+        """
         for table in (
             "namespace", "model", "model_version", "experiment", "checkpoint", "dataset", "dataset_use",
         )
@@ -120,7 +120,7 @@ class Crowd:
             assert error["code"] in REFUSALS, error
         if not answer["userErrors"]:
             self.done[name] += 1
-            found = answer.get(payload.split()[0]) if kind else None
+            found = answer.get(payload.split(maxsplit=1)[0]) if kind else None
             if kind and isinstance(found, dict):
                 self.ids.setdefault(kind, []).append(found["id"])
                 del self.ids[kind][:-12]
@@ -225,7 +225,7 @@ async def sweeping(graph: Graph) -> None:
 
 
 async def test_many_at_once_leave_nothing_out_of_joint(graphql: Graph) -> None:
-    crowd = Crowd(graphql, random.Random(SEED))  # noqa: S311 - chance, not a secret
+    crowd = Crowd(graphql, random.Random(SEED))
     sweeper = asyncio.create_task(sweeping(graphql))
     try:
         await asyncio.gather(*(crowd.run() for _ in range(CALLERS)))
