@@ -21,7 +21,7 @@ from app.measures import Measures
 from app.origin import origin_middleware
 from app.telemetry import Observer, RequestTelemetry
 from app.web import web_routes
-from db.jobs import stalled
+from db.jobs import answered, stalled
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.limits import DocumentLimits
@@ -50,7 +50,11 @@ def create_app(settings: Settings, database: Database, readiness: Readiness | No
         Middleware(RequestTelemetry, numbers),
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
     ]
-    jobs = [Job("stalled experiments", stalled.sweep, TICK), Job("numbers", numbers.sample, TICK)]
+    jobs = [
+        Job("stalled experiments", stalled.sweep, TICK),
+        Job("kept answers", answered.forget, TICK),
+        Job("numbers", numbers.sample, TICK),
+    ]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
