@@ -14,8 +14,10 @@ from db.read.condition import Condition
 from db.read.link import Link
 from db.read.order import Position, SortKey, decoded
 from db.read.plan import Connection as ConnectionPlan
-from db.read.plan import Plan, Window
+from db.read.plan import Plan
 from db.read.sql import Bind, Environment
+from db.read.window import Window
+from db.read.within import Within
 from graphql_schema.arguments import Value, refused
 from graphql_schema.cursor import BadCursor, keys_of
 from graphql_schema.fields import Argument, given, read_field
@@ -64,6 +66,7 @@ class ConnectionRead:
     contained: bool
     page: int
     scope: Callable[[Selected], Sequence[Condition]] | None = None
+    within: Callable[[Selected], Within] | None = None
 
     def plan(self, selected: Selected) -> Plan:
         listing = self.listing()
@@ -82,6 +85,7 @@ class ConnectionRead:
             limit=limit,
             link=self.link,
             contained=self.contained,
+            within=self.within(selected) if self.within else None,
             where=self._conditions(selected, listing),
             after=reader.position(selected, "after"),
             before=reader.position(selected, "before"),
@@ -202,6 +206,7 @@ def many(
     contained: bool = False,
     page: int = NESTED_PAGE,
     scope: Callable[[Selected], Sequence[Condition]] | None = None,
+    within: Callable[[Selected], Within] | None = None,
     arguments: Sequence[Argument] = (),
 ) -> Any:
     """A paged edge to many objects, with the listing's filter and order."""
@@ -212,4 +217,4 @@ def many(
         Argument("orderBy", list[kind.order_type] | None, "Keys of the order, the first is the strongest."),  # type: ignore[name-defined]
         *page_arguments(page),
     ]
-    return read_field(ConnectionRead(listing, link, contained, page, scope), description, listed)
+    return read_field(ConnectionRead(listing, link, contained, page, scope, within), description, listed)

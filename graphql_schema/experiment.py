@@ -12,8 +12,8 @@ from db import tables
 from db.read import value
 from db.read.link import best_checkpoint, by_column, children_by, latest_checkpoint
 from db.read.order import by_column as ordered_by
-from db.read.plan import Window
 from db.read.source import CHECKPOINT, EVENT_DURATION, EXPERIMENT
+from db.read.window import Window
 from graphql_schema import enums, listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.event import Event, EventDuration

@@ -17,9 +17,10 @@ from strawberry.utils.str_converters import to_camel_case
 
 from db.read.column import column_pieces
 from db.read.link import Link, by_column
-from db.read.plan import Leaf, One, Plan, Rows, Variants, Window, literal
+from db.read.plan import Leaf, One, Plan, Rows, Variants, literal
 from db.read.source import BY_KIND, OBJECT, Source
 from db.read.sql import Pieces, Statement
+from db.read.window import Window
 from graphql_schema.arguments import Value
 from graphql_schema.selection import Read, Selected
 

@@ -10,8 +10,8 @@ import strawberry
 from db import tables
 from db.read.link import by_column, children_by, experiment_of_versions, version_by_string, version_by_tag
 from db.read.order import by_column as ordered_by
-from db.read.plan import Window
 from db.read.source import MODEL, MODEL_VERSION, TAG, TAG_CHANGE
+from db.read.window import Window
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.fields import Argument, column, entity, given, listed, one, picked

@@ -9,8 +9,8 @@ import strawberry
 from db.read import value
 from db.read.link import by_column, children_by
 from db.read.order import by_id
-from db.read.plan import Window
 from db.read.source import NAMESPACE, ROLE_GRANT
+from db.read.window import Window
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.fields import column, computed, entity, listed, one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ import orjson
 import strawberry
 
 from db.read import value
-from db.read.condition import Condition, Within
 from db.read.link import Link, anything, at_path, both, by_id, by_value, in_namespace, tagged_of_model, version_of_model
 from db.read.plan import One
 from db.read.source import DATASET, EXPERIMENT, MODEL, MODEL_VERSION, NAMESPACE, TENANT_SOURCE
 from db.read.sql import Pieces, Statement, constant
+from db.read.within import Within
 from graphql_schema import listings
 from graphql_schema.arguments import Value, refused
 from graphql_schema.artifact import Artifact
@@ -153,11 +153,11 @@ def _dataset(selected: Selected) -> Link:
     return both(named, by_value("digest", digest))
 
 
-def _within(selected: Selected) -> Sequence[Condition]:
-    """Conditions of `namespace:` and `descendants:`."""
+def _within(selected: Selected) -> Within:
+    """The namespaces that `namespace:` and `descendants:` name."""
     path = given(selected, "namespace")
     deep = selected.arguments["descendants"].raw
-    return [Within(path.bind("text"), bool(deep))] if path else []
+    return Within(path.bind("text") if path else None, bool(deep))
 
 
 def _everywhere(description: str, listing: Callable[[], Listing]) -> Any:
@@ -166,7 +166,7 @@ def _everywhere(description: str, listing: Callable[[], Listing]) -> Any:
         description,
         listing,
         page=ROOT_PAGE,
-        scope=_within,
+        within=_within,
         arguments=[
             Argument("namespace", str | None, "The path of a namespace; all that you may see when absent."),
             Argument("descendants", bool, "Also in the namespaces below it.", True),

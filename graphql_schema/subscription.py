@@ -14,9 +14,10 @@ from db.errors import DomainError, NotFound
 from db.feed.follow import Place, Position, Span
 from db.read.condition import AtOrBelow, Compare, Condition, InSpan
 from db.read.order import by_column
-from db.read.plan import Leaf, Plan, Rows, Window, compiled_frame
+from db.read.plan import Leaf, Plan, Rows, compiled_frame
 from db.read.source import AUDIT_EVENT
 from db.read.sql import Bind, Compiled, Expression, Statement
+from db.read.window import Window
 from db.tables import AuditEvent as AuditEventTable
 from graphql_schema import cursor, enums
 from graphql_schema.audit import AuditEvent

@@ -10,8 +10,9 @@ import strawberry
 from db.read import value
 from db.read.link import Link, by_column, children_by, the_caller
 from db.read.order import by_id
-from db.read.plan import One, Plan, Variants, Window
+from db.read.plan import One, Plan, Variants
 from db.read.source import ACTOR, ROLE_GRANT, SERVICE_ACCOUNT, TENANT_SOURCE, TOKEN, USER
+from db.read.window import Window
 from graphql_schema import enums
 from graphql_schema.fields import INTERFACES, column, computed, entity, listed, one, possible_types
 from graphql_schema.selection import Selected

@@ -41,9 +41,12 @@ def link(table: str, column: str, target: str) -> None:
     op.create_foreign_key(name, table, target, ["tenant_id", column], ["tenant_id", "id"])
 
 
-def index(name: str, table: str, *columns: str) -> None:
+def index(name: str, table: str, *columns: str, include: Sequence[str] = (), where: str | None = None) -> None:
     """An index that begins with the tenant."""
-    op.create_index(f"ix_{name}", table, ["tenant_id", *columns])
+    options: dict[str, Any] = {"postgresql_where": sa.text(where)} if where else {}
+    if include:
+        options["postgresql_include"] = list(include)
+    op.create_index(f"ix_{name}", table, ["tenant_id", *columns], **options)
 
 
 def unique(name: str, table: str, *columns: str, where: str | None, nulls_equal: bool = False) -> None:

@@ -161,29 +161,6 @@ class JsonIs:
 
 
 @dataclass(frozen=True)
-class Within:
-    """The row's namespace is one of these, or lies below one of them."""
-
-    namespace: Bind
-    descendants: bool
-    column: str = "namespace_id"
-
-    def render(self, statement: Statement, alias: str) -> str:
-        inner = statement.alias()
-        value = statement.bind(self.namespace)
-        if not self.descendants:
-            return (
-                f"{alias}.{self.column} = (SELECT {inner}.id FROM namespace {inner} WHERE"
-                f" {inner}.tenant_id = {statement.tenant} AND {inner}.path = {value} AND {inner}.visible)"
-            )
-        return (
-            f"{alias}.{self.column} IN (SELECT {inner}.id FROM namespace {inner} WHERE"
-            f" {inner}.tenant_id = {statement.tenant} AND {inner}.visible"
-            f" AND ({inner}.path = {value} OR starts_with({inner}.path, {value} || '/')))"
-        )
-
-
-@dataclass(frozen=True)
 class Labelled:
     """The row carries all of these labels, or any of them."""
 

@@ -17,10 +17,34 @@ Prepare = Callable[[Statement, str], tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """An aggregate of a series of the row, which an index of series holds in order."""
+
+    key: Bind
+    aggregate: str
+
+    def holds(self, statement: Statement, row: str, series: str) -> str:
+        """Condition on a row of `series`: it is the one."""
+        return (
+            f"{series}.tenant_id = {statement.tenant} AND {series}.owner_id = {row}.id"
+            f" AND {series}.key = {statement.bind(self.key)} AND {series}.leg = 0"
+        )
+
+    def value(self, series: str) -> str:
+        """What the index holds."""
+        return reference(series, self.aggregate)
+
+    def is_there(self, series: str) -> str:
+        """Condition on the value: it counts in the order. All figures but the last value are of finite values only."""
+        return is_finite(self.value(series)) if self.aggregate == "last" else f"{self.value(series)} IS NOT NULL"
+
+
+@dataclass(frozen=True)
 class SortKey:
     """One key of an order. Nulls sort last in either direction.
 
-    `to_json` writes the value into a cursor; `cast` is the SQL type that reads it back.
+    `to_json` writes the value into a cursor; `cast` is the SQL type that reads it back. `ranking` says of a
+    metric how to walk its index.
     """
 
     name: str
@@ -29,6 +53,7 @@ class SortKey:
     to_json: Callable[[str], str]
     descending: bool = False
     nullable: bool = False
+    ranking: Ranking | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,10 @@ class Position:
 
     values: Sequence[Bind]
     nulls: Sequence[bool]
+
+    def without_first(self) -> Position:
+        """The place among rows that are equal in the first key."""
+        return Position(self.values[1:], self.nulls[1:])
 
 
 def by_column(table: AnyTable, name: str, *, descending: bool = False) -> SortKey:
@@ -54,9 +83,14 @@ def by_column(table: AnyTable, name: str, *, descending: bool = False) -> SortKe
     )
 
 
+def is_finite(value: str) -> str:
+    """Condition on a double."""
+    return f"{value} < 'Infinity' AND {value} > '-Infinity'"
+
+
 def finite(value: str) -> str:
     """A double to order by: NaN and infinities come last, as null does."""
-    return f"CASE WHEN {value} < 'Infinity' AND {value} > '-Infinity' THEN {value} END"
+    return f"CASE WHEN {is_finite(value)} THEN {value} END"
 
 
 def cursor_cast(python_type: type) -> str:
@@ -67,18 +101,15 @@ def cursor_cast(python_type: type) -> str:
 
 def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
     """Order by an aggregate of a series of the row; rows without it come last."""
+    ranking = Ranking(key, aggregate)
 
     def prepare(statement: Statement, alias: str) -> tuple[str, str]:
         inner = statement.alias()
-        join = (
-            f" LEFT JOIN series {inner} ON {inner}.tenant_id = {statement.tenant} AND {inner}.owner_id = {alias}.id"
-            f" AND {inner}.key = {statement.bind(key)} AND {inner}.leg = 0"
-        )
-        value = reference(inner, aggregate)
-        # The other figures are of finite values only, and an index knows them.
+        value = ranking.value(inner)
+        join = f" LEFT JOIN series {inner} ON {ranking.holds(statement, alias, inner)}"
         return join, finite(value) if aggregate == "last" else value
 
-    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True)
+    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True, ranking)
 
 
 def by_parameter(path: Bind, *, descending: bool, numeric: bool) -> SortKey:
@@ -126,8 +157,14 @@ class OrderBy:
         descending = {key.descending for key in self.keys}
         if len(descending) == 1 and not any(key.nullable for key in self.keys):
             sign = "<" if descending.pop() != backwards else ">"
-            return f"({', '.join(self.values)}) {sign} ({', '.join(binds)})"
-        return self._expanded(position, binds, backwards)
+            beyond = f"({', '.join(self.values)}) {sign} ({', '.join(binds)})"
+        else:
+            beyond = self._expanded(position, binds, backwards)
+        if self.keys[0].ranking is None or self.keys[0].nullable:
+            return beyond
+        # Said apart: a comparison of columns of two tables, or of alternatives, gives an index no place to begin.
+        sign = "<=" if self.keys[0].descending != backwards else ">="
+        return f"{self.values[0]} {sign} {binds[0]} AND {beyond}"
 
     def _expanded(self, position: Position, binds: Sequence[str], backwards: bool) -> str:
         alternatives: list[str] = []

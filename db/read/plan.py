@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from db.read.condition import Condition
 from db.read.link import Link
-from db.read.order import OrderBy, Position, SortKey
+from db.read.order import OrderBy
 from db.read.source import Source
-from db.read.sql import Bind, Compiled, Expression, Pieces, Statement, concatenated, constant, object_pieces
+from db.read.sql import Compiled, Expression, Pieces, Statement, concatenated, object_pieces
+from db.read.window import Window, window_query
 
 
 class Plan(Protocol):
@@ -88,34 +88,6 @@ class Variants:
         return [Expression(f"coalesce(CASE {self.discriminator(alias)} {cases} END,'null')")]
 
 
-UNSIGNED = constant("", "text")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which rows of a list are read, and in which order."""
-
-    source: Source
-    order: Sequence[SortKey]
-    limit: int
-    link: Link | None = None
-    contained: bool = False
-    where: Sequence[Condition] = ()
-    after: Position | None = None
-    before: Position | None = None
-    backwards: bool = False
-    signature: Bind = UNSIGNED
-
-    def conditions(self, statement: Statement, parent: str, alias: str) -> str:
-        """Everything but the page: tenant, link, sight, filter."""
-        terms = [f"{alias}.tenant_id = {statement.tenant}"]
-        if self.link:
-            terms.append(self.link(statement, parent, alias))
-        terms.append((self.source.alive if self.contained else self.source.visible)(statement, alias))
-        terms.extend(f"({condition.render(statement, alias)})" for condition in self.where)
-        return " AND ".join(terms)
-
-
 @dataclass(frozen=True)
 class Rows:
     """A plain list of a window's rows."""
@@ -153,24 +125,6 @@ class Connection:
         text = concatenated(object_pieces([(key, part.aggregate(page)) for key, part in self.fields]))
         # Not every part aggregates (`pageInfo { hasPreviousPage }`); HAVING makes it one row all the same.
         return [Expression(f"(SELECT {text} FROM ({inner}) {child} HAVING true)")]
-
-
-def window_query(window: Window, statement: Statement, parent: str, child: str, *, extra: int) -> tuple[str, OrderBy]:
-    """The subquery of a page, and its order as the outer query sees it."""
-    row = statement.alias()
-    order = OrderBy.prepared(window.order, statement, row)
-    terms = [window.conditions(statement, parent, row)]
-    if window.after:
-        terms.append(order.beyond(window.after, statement, backwards=False))
-    if window.before:
-        terms.append(order.beyond(window.before, statement, backwards=True))
-    keys = "".join(f", {value} AS _k{number}" for number, value in enumerate(order.values))
-    number = ", row_number() OVER () AS _n"
-    clause = order.clause(backwards=window.backwards)
-    body = f"FROM {window.source.rows(statement)} {row}{order.joins} WHERE {' AND '.join(terms)} {clause}"
-    limited = f"SELECT {row}.*{keys} {body} LIMIT {window.limit + extra}"
-    outer = OrderBy(order.keys, "", [f"{child}._k{i}" for i in range(len(order.keys))])
-    return (f"SELECT *{number} FROM ({limited}) {row}" if extra or window.backwards else limited), outer
 
 
 UNORDERED = OrderBy((), "", ())

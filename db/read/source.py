@@ -25,7 +25,8 @@ Predicate = Callable[[Statement, str], str]
 class Source:
     """A table to read, the prefix of its ids, and its rules of sight.
 
-    `alive` is asked of rows reached from their container, `visible` of all others.
+    `alive` is asked of rows reached from their container, `visible` of all others. `outlives`: its rows are in sight
+    even when their namespace is deleted.
     """
 
     table: AnyTable
@@ -34,6 +35,7 @@ class Source:
     visible: Predicate
     kind: str = ""
     relation: Callable[[Statement], str] | None = None
+    outlives: bool = False
 
     def rows(self, statement: Statement) -> str:
         """What stands in `FROM`: the table, or the subquery that is read in its place."""
@@ -59,6 +61,8 @@ def readable_namespace(statement: Statement, alias: str) -> str:
 
 def in_readable_namespace(statement: Statement, alias: str) -> str:
     """The row's namespace is in sight and readable."""
+    if alias in statement.in_sight:
+        return "true"
     inner = statement.alias()
     return (
         f"EXISTS (SELECT 1 FROM namespace {inner} WHERE {inner}.tenant_id = {statement.tenant}"
@@ -85,24 +89,35 @@ def contained_in(table: str, link: str) -> Predicate:
     return predicate
 
 
-def object_visible(statement: Statement, value: str) -> str:
-    """The object of that id, and all that contains it, is in sight and readable."""
-    owner, container = statement.alias(), statement.alias()
+def object_alive(statement: Statement, value: str, owner: str, also: str = "true") -> str:
+    """The object of that id is not deleted, and nothing that contains it; `also` speaks of it by the alias `owner`."""
+    container = statement.alias()
     return (
         f"EXISTS (SELECT 1 FROM object {owner} WHERE {owner}.tenant_id = {statement.tenant}"
-        f" AND {owner}.id = {value} AND {owner}.deleted_at IS NULL"
-        f" AND {in_readable_namespace(statement, owner)}"
+        f" AND {owner}.id = {value} AND {owner}.deleted_at IS NULL AND {also}"
         f" AND NOT EXISTS (SELECT 1 FROM object {container} WHERE {container}.tenant_id = {statement.tenant}"
         f" AND {container}.id = ANY({owner}.container_ids) AND {container}.deleted_at IS NOT NULL))"
     )
 
 
-def owned(link: str, *, deletable: bool = False) -> Predicate:
+def object_visible(statement: Statement, value: str) -> str:
+    """The object of that id, and all that contains it, is in sight and readable."""
+    owner = statement.alias()
+    return object_alive(statement, value, owner, in_readable_namespace(statement, owner))
+
+
+def owned(link: str) -> Predicate:
     """What an object owns is in sight with it."""
+    return lambda statement, alias: object_visible(statement, f"{alias}.{link}")
+
+
+def placed_with(link: str, *, deletable: bool = False) -> Predicate:
+    """The same of rows that know their owner's namespace themselves."""
 
     def predicate(statement: Statement, alias: str) -> str:
         own = f"{undeleted(statement, alias)} AND " if deletable else ""
-        return own + object_visible(statement, f"{alias}.{link}")
+        alive = object_alive(statement, f"{alias}.{link}", statement.alias())
+        return f"{own}{in_readable_namespace(statement, alias)} AND {alive}"
 
     return predicate
 
@@ -118,7 +133,7 @@ def file_visible(statement: Statement, alias: str) -> str:
 
 def audit_visible(statement: Statement, alias: str) -> str:
     """Records outlive what they are about: only the namespace decides, and the tenant's own are its admins'."""
-    if not statement.restricted:
+    if not statement.restricted or alias in statement.in_sight:
         return "true"
     inner = statement.alias()
     return (
@@ -166,7 +181,7 @@ EXPERIMENT = _entity(tables.Experiment, "exp", "EXPERIMENT")
 CHECKPOINT = _entity(tables.Checkpoint, "ckp", "CHECKPOINT", contained_in("experiment", "experiment_id"))
 DATASET = _entity(tables.Dataset, "dst", "DATASET")
 DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
-ARTIFACT = Source(tables.Artifact, "art", undeleted, owned("object_id", deletable=True), "ARTIFACT")
+ARTIFACT = Source(tables.Artifact, "art", undeleted, placed_with("object_id", deletable=True), "ARTIFACT")
 FILE = Source(tables.File, "fil", always, file_visible)
 EVENT_DURATION = Source(
     tables.EventDuration,
@@ -175,9 +190,9 @@ EVENT_DURATION = Source(
     owned("object_id"),
     relation=durations,
 )
-EVENT = Source(tables.Event, "evt", always, owned("object_id"))
-AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible)
-SERIES = Source(tables.Series, "ser", always, owned("owner_id"))
+EVENT = Source(tables.Event, "evt", always, placed_with("object_id"))
+AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible, outlives=True)
+SERIES = Source(tables.Series, "ser", always, placed_with("owner_id"))
 POINT = Source(tables.Point, "pnt", always, owned("owner_id"))
 TAG = Source(tables.UniqueTag, "tag", always, owned("model_id"))
 TAG_CHANGE = Source(tables.TagChange, "tch", always, owned("model_id"))

@@ -47,11 +47,15 @@ Pieces = list[str | Expression]
 
 @dataclass
 class Statement:
-    """The statement being built. `restricted` when the caller does not see the whole tenant."""
+    """The statement being built. `restricted` when the caller does not see the whole tenant.
+
+    `in_sight` are the aliases of rows whose namespace the statement has found readable before it came to them.
+    """
 
     restricted: bool
     binds: list[Bind] = field(default_factory=list)
     aliases: int = 0
+    in_sight: set[str] = field(default_factory=set)
 
     def bind(self, bind: Bind) -> str:
         """A placeholder with its cast; the same bind is sent once."""

@@ -24,6 +24,9 @@ class Artifact(Row, table=True):
         one_of("kind", *FILE_KINDS),
         one_of("status", "PENDING", "READY"),
         live_unique("artifact_name", "object_id", "name"),
+        Index("ix_artifact_object", "tenant_id", "object_id"),
+        Index("ix_artifact_namespace", "tenant_id", "namespace_id", "name", "id"),
+        Index("ix_artifact_all", "tenant_id", "name", "id"),
     )
     object_id: UUID
     namespace_id: UUID

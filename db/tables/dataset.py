@@ -55,6 +55,7 @@ class DatasetUse(EntityRow, table=True):
         ),
         Index("ix_dataset_use_object", "tenant_id", "object_id", "id"),
         Index("ix_dataset_use_dataset", "tenant_id", "dataset_id", "id"),
+        Index("ix_dataset_use_namespace", "tenant_id", "namespace_id", "id"),
     )
     object_id: UUID
     dataset_id: UUID

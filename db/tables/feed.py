@@ -95,6 +95,7 @@ class Event(Row, table=True):
         Index("ix_event_stream", "tenant_id", "stream_id", "seq"),
         Index("ix_event_object", "tenant_id", "object_id", "at", "id"),
         Index("ix_event_namespace", "tenant_id", "namespace_id", "at", "id"),
+        Index("ix_event_all", "tenant_id", "at", "id"),
     )
     stream_id: UUID
     seq: int = big()

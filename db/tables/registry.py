@@ -94,6 +94,8 @@ class TagChange(Row, table=True):
         references("actor_id", "actor"),
         Index("ix_tag_change_model", "tenant_id", "model_id", "id"),
         Index("ix_tag_change_tag", "tenant_id", "model_id", "tag", "at"),
+        Index("ix_tag_change_version", "tenant_id", "version_id"),
+        Index("ix_tag_change_previous_version", "tenant_id", "previous_version_id"),
     )
     model_id: UUID
     tag: str

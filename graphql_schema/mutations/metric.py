@@ -12,9 +12,10 @@ from db.access import Role
 from db.metrics.batch import MAX_SERIES
 from db.read.condition import Compare
 from db.read.order import by_column
-from db.read.plan import Plan, Rows, Window
+from db.read.plan import Plan, Rows
 from db.read.source import SERIES
 from db.read.sql import Bind
+from db.read.window import Window
 from db.verbs import metrics
 from graphql_schema.fields import read_field
 from graphql_schema.metric import MetricSeries, current_leg

@@ -60,9 +60,7 @@ LINKS = {
     "token": {"actor_id": "actor"},
     "namespace": {"id": "object", "created_by": "actor", "parent_id": "namespace"},
     "model": ENTITY,
-    "model_version": ENTITY | {
-        "model_id": "model", "experiment_id": "experiment", "checkpoint_id": "checkpoint",
-    },
+    "model_version": ENTITY | {"model_id": "model", "experiment_id": "experiment", "checkpoint_id": "checkpoint"},
     "unique_tag": {"model_id": "model", "version_id": "model_version"},
     "tag_change": {
         "model_id": "model", "version_id": "model_version", "previous_version_id": "model_version",
@@ -237,6 +235,8 @@ def create_tags() -> None:
     )
     index("tag_change_model", "tag_change", "model_id", "id")
     index("tag_change_tag", "tag_change", "model_id", "tag", "at")
+    index("tag_change_version", "tag_change", "version_id")
+    index("tag_change_previous_version", "tag_change", "previous_version_id")
 
 
 def create_experiments() -> None:
@@ -254,8 +254,8 @@ def create_experiments() -> None:
     )
     unique("experiment_name", "experiment", "namespace_id", "name", where=LIVE)
     unique("experiment_external", "experiment", "namespace_id", "external_id", where=LIVE)
-    index("experiment_namespace", "experiment", "namespace_id", "id")
-    index("experiment_parent", "experiment", "parent_id", "id")
+    for owner in ("namespace", "parent"):
+        index(f"experiment_{owner}", "experiment", f"{owner}_id", "id")
     index("experiment_group", "experiment", "namespace_id", "group", "id")
     at_work = sa.text("status IN ('RUNNING', 'STALLED')")
     op.create_index("ix_experiment_running", "experiment", ["status"], postgresql_where=at_work)
@@ -296,8 +296,8 @@ def create_datasets() -> None:
     index("dataset_namespace", "dataset", "namespace_id", "id")
     create("dataset_use", *entity(), *uuid("object_id", "dataset_id"), *text("role"))
     unique("dataset_use", "dataset_use", "object_id", "dataset_id", "role", where=LIVE)
-    index("dataset_use_object", "dataset_use", "object_id", "id")
-    index("dataset_use_dataset", "dataset_use", "dataset_id", "id")
+    for owner in ("object", "dataset", "namespace"):
+        index(f"dataset_use_{owner}", "dataset_use", f"{owner}_id", "id")
 
 
 def create_artifacts() -> None:
@@ -316,6 +316,9 @@ def create_artifacts() -> None:
         known={"kind": FILE_KINDS, "status": READINESS},
     )
     unique("artifact_name", "artifact", "object_id", "name", where=LIVE)
+    index("artifact_object", "artifact", "object_id")
+    index("artifact_namespace", "artifact", "namespace_id", "name", "id")
+    index("artifact_all", "artifact", "name", "id")
     create(
         "file",
         *row(),
@@ -351,7 +354,7 @@ def create_metrics() -> None:
         known={"kind": ("FLOAT", "STRING", "BYTES")},
     )
     for aggregate in ("last", "min", "max", "mean"):
-        index(f"series_{aggregate}", "series", "namespace_id", "key", aggregate, "owner_id")
+        index(f"series_{aggregate}", "series", "key", aggregate, "owner_id", include=["namespace_id"], where="leg = 0")
     create(
         "point",
         *uuid("tenant_id", "owner_id"),
@@ -384,6 +387,7 @@ def create_events() -> None:
     index("event_stream", "event", "stream_id", "seq")
     index("event_object", "event", "object_id", "at", "id")
     index("event_namespace", "event", "namespace_id", "at", "id")
+    index("event_all", "event", "at", "id")
     create(
         "idempotency_record",
         *uuid("tenant_id", "actor_id"),
