@@ -43,6 +43,7 @@ from graphql_schema.subscription import Frames, compiled_frames
 Kind = Literal["query", "mutation", "subscription"]
 INTROSPECTION: Final = ("__schema", "__type")
 KEPT_SHAPES: Final = 50
+_INTROSPECTED: Final = re.compile(r"\b__(schema|type)\b")  # not `__typename`, which many clients add everywhere
 _PLACE: Final = re.compile(r"Variable '\$(?P<name>\w+)' has invalid value(?: at (?P<path>[^ ]*))?:")
 INTROSPECTION_VARIABLES: Final = ("String", "Boolean")
 
@@ -211,7 +212,7 @@ def _mentions_introspection(
     definition: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> bool:
     texts = (str(node.loc and node.loc.source.body) for node in (definition, *fragments.values()))
-    return any(word in text for text in texts for word in INTROSPECTION)
+    return any(_INTROSPECTED.search(text) for text in texts)
 
 
 def _shapers(schema: GraphQLSchema, definition: OperationDefinitionNode) -> list[tuple[str, Callable[[Any], Any]]]:

@@ -223,7 +223,7 @@ class Seed:
                 containers=[experiment["id"]],
                 experiment_id=experiment["id"],
                 name=self.maybe(words.TEXTS),
-                step=self.maybe(words.INTEGERS),
+                step=self.maybe([*words.INTEGERS, *[2**53 - 1] * 6]),
                 epoch=self.maybe(words.FLOATS),
                 status=self.one(["READY", "READY", "PENDING"]),
             )

@@ -5,12 +5,13 @@ Cursors are compared by what they lead to: each side is given its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from graphql import GraphQLObjectType, get_named_type
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, get_named_type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,3 +155,33 @@ async def test_pages_follow_each_other(pair: Pair, walk: Walk, picks: Sequence[i
         await walker.page(last=walk.size, after=first, before=last)
         await walker.page(last=walk.size, after=after)
         await walker.page(first=walk.size, before=last)
+
+
+def orders(type_name: str) -> Iterator[dict[str, Any]]:
+    """Every single key that lists of a type can be ordered by."""
+    type_ = graphql_schema.type_map[f"{type_name}Order"]
+    assert isinstance(type_, GraphQLInputObjectType)
+    fields = get_named_type(type_.fields["field"].type)
+    assert isinstance(fields, GraphQLEnumType)
+    yield from ({"field": name} for name in fields.values)
+    if "metric" in type_.fields:
+        yield from ({"metric": {"key": "loss", "aggregate": one}} for one in ("LAST", "MIN", "MAX", "MEAN"))
+    if "hyperparameter" in type_.fields:
+        yield from ({"hyperparameter": {"path": ["lr"], "type": one}} for one in ("NUMBER", "TEXT"))
+
+
+@pytest.mark.parametrize("name", [name for type_name, name in lists() if type_name == "Query"])
+async def test_every_order(pair: Pair, name: str) -> None:
+    """Nulls and equals lie in every list somewhere: on both sides of a page's end."""
+    assert graphql_schema.query_type is not None
+    row = get_named_type(graphql_schema.query_type.fields[name].type).name.removesuffix("Connection")
+    arguments = "first: $first, last: $last, after: $after, before: $before, orderBy: $by"
+    text = (
+        f"query ($first: Int, $last: Int, $after: Cursor, $before: Cursor, $by: [{row}Order!])"
+        f" {{ page: {name}({arguments}) {{ {PAGE % 'id'} }} }}"
+    )
+    for order in orders(row):
+        for direction in ("ASC", "DESC"):
+            walker = Walker(pair, Walk(text, {"by": [{**order, "direction": direction}]}, 7, None))
+            forwards = await walker.whole("first", "after", "endCursor", "hasNextPage")
+            assert forwards == await walker.whole("last", "before", "startCursor", "hasPreviousPage")

@@ -21,8 +21,8 @@ IDS = {table: ids[0] for table, ids in VOCABULARY.ids.items()}
 
 REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "IdsOfOtherTypesThanInTheFirstRequest": [
-        {"ids": [IDS["model"]]},
-        {"ids": [IDS["experiment"], IDS["file"], f"mod_{NOBODY}"]},
+        {"ids": VOCABULARY.ids["model"]},
+        {"ids": [*VOCABULARY.ids["experiment"], *VOCABULARY.ids["file"][:50], f"mod_{NOBODY}"]},
         {"ids": []},
     ],
     "TheSameIdTwice": [{"id": IDS["model"]}, {"id": IDS["event"]}],

@@ -176,6 +176,13 @@ async def test_no_statement(context: Context, name: str) -> None:
     assert statements == []
 
 
+def test_type_names_do_not_part_plans() -> None:
+    """Many clients add `__typename` everywhere; only what the schema says of itself depends on every value."""
+    operation = documents.prepare("query ($name: String!) { model(by: {name: {name: $name}}) { __typename } }")
+    one, other = (operation.query({"name": name}, restricted=False) for name in "ab")
+    assert one is other
+
+
 async def test_introspection_beside_data_is_one_statement(context: Context) -> None:
     async with sent(context.database) as statements:
         await execute(documents.prepare("{ __schema { queryType { name } } models { totalCount } }"), {}, context)
