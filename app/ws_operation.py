@@ -65,10 +65,10 @@ class SocketOperation:
 
     async def _send_results(self) -> None:
         request = self._request
-        # Sockets live for hours: roles are looked up anew, so that one taken away ends within a second.
-        self._caller = await self._gateway.authenticate(self._caller.token)
         operation = self._gateway.documents.prepare(request.query, request.operation_name)
         self._operation = operation
+        # Sockets live for hours: roles are looked up anew, so that one taken away ends within a second.
+        self._caller = await self._gateway.authenticate(self._caller.token)
         if operation.kind == "subscription":
             await self._follow(operation)
             return

@@ -41,8 +41,8 @@ class Artifact(Node):
         "Its files, by path.", lambda: listings.FILES, children_by("artifact_id"), contained=True
     )
     file_count: SafeInt = computed("How many files it has.", partial(value.over_files, "count(*)"))
-    total_size: SafeInt = computed(
-        "The sum of its files' known sizes, in bytes.", partial(value.over_files, "coalesce(sum(size), 0)")
+    total_size: SafeInt | None = computed(
+        "The sum of its files' known sizes, in bytes; null when that is beyond a SafeInt.", value.total_size
     )
     created_at: datetime = column("When it was first recorded.")
     created_by: ActorType = one("Who recorded it.", by_column("created_by"), contained=True)

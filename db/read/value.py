@@ -53,6 +53,12 @@ def over_files(aggregate: str, statement: Statement, alias: str) -> Pieces:
     ]
 
 
+def total_size(statement: Statement, alias: str) -> Pieces:
+    """The sum of an artifact's known sizes, as far as every JSON reader keeps it whole."""
+    total = "coalesce(sum(size), 0)"
+    return over_files(f"CASE WHEN {total} <= {2**53 - 1} THEN {total}::text ELSE 'null' END", statement, alias)
+
+
 def duration(_statement: Statement, alias: str) -> Pieces:
     """Milliseconds from an event's start to its end."""
     span = f"to_json((extract(epoch FROM {alias}.ended_at - {alias}.at) * 1000)::float8)::text"

@@ -344,7 +344,8 @@ def _file_count(see: Sight, row: Row, args: Args) -> Any:
 
 @field("Artifact.totalSize")
 def _total_size(see: Sight, row: Row, args: Args) -> Any:
-    return sum(file["size"] or 0 for file in see.store.where("file", artifact_id=row["id"]))
+    total = sum(file["size"] or 0 for file in see.store.where("file", artifact_id=row["id"]))
+    return total if total < 2**53 else None
 
 
 @field("AuditEvent.objectId")

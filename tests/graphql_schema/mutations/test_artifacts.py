@@ -370,3 +370,12 @@ async def test_who_may_change_artifacts(graphql: Graph, caller_with: Callers) ->
     await graphql.by(await caller_with("MAINTAINER", "vision")).change(DELETE, input={"id": artifact})
     assert (await stranger.refused(RESTORE, input={"id": artifact}))["code"] == "NOT_FOUND"
     assert (await writer.refused(RESTORE, input={"id": artifact}))["code"] == "FORBIDDEN"
+
+
+async def test_a_sum_of_sizes_beyond_what_json_keeps_is_null(graphql: Graph) -> None:
+    owner = await a_model(graphql)
+    files = [{"path": str(number), "uri": "s3://b/x", "size": 2**53 - 1} for number in range(2)]
+    answer = await graphql.change(
+        TRACK, input={"objectId": owner, "artifacts": [{"name": "huge", "kind": "OTHER", "files": files}]}
+    )
+    assert answer["artifacts"][0]["totalSize"] is None
