@@ -14,6 +14,7 @@ from db.feed import follow
 from db.feed.follow import place_of, spans
 from db.read.sql import Environment
 from db.transaction import Call, Result, run
+from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.strings import check_variables
@@ -61,13 +62,24 @@ async def mutate(operation: Operation, values: Mapping[str, Any], context: Conte
     prepared = operation.mutations(values, restricted=restricted)
     # All before the first is run: an input that cannot be used refuses the whole request.
     calls = {part.key: part.call(env) for part in prepared if isinstance(part, Prepared)}
-    parts = [
-        f'"{part.key}":{await _changed(part, calls[part.key], env, context)}'
-        if isinstance(part, Prepared)
-        else f'"{part[0]}":{part[1]}'
-        for part in prepared
-    ]
-    return f'{{"data":{{{",".join(parts)}}}}}'.encode()
+    answers: dict[str, str] = {}
+    for part in prepared:
+        if not isinstance(part, Prepared):
+            key, answers[key] = part
+            continue
+        try:
+            answers[part.key] = await _changed(part, calls[part.key], env, context)
+        except (Unavailable, TooSlow) as error:
+            raise interrupted(error, [key for key in calls if key in answers]) from error
+    return ('{"data":{' + ",".join(f'"{key}":{text}' for key, text in answers.items()) + "}}").encode()
+
+
+def interrupted(error: DomainError, done: Sequence[str]) -> RequestErrors:
+    """The database went away, or was too slow; the mutations before are committed, and the caller must know."""
+    if not done:
+        return refusal(error)
+    message = f"{error.message} This is of a later mutation only: what came before it is done ({', '.join(done)})."
+    return RequestErrors([RequestError(error.code, message, extensions={"done": list(done)})])
 
 
 async def _changed(prepared: Prepared, call: Call, env: Environment, context: Context) -> str:
@@ -76,8 +88,8 @@ async def _changed(prepared: Prepared, call: Call, env: Environment, context: Co
 
     try:
         return await run(context.database, context.caller, context.request_id, call, answer)
-    except (Unavailable, TooSlow) as error:
-        raise refusal(error) from error
+    except (Unavailable, TooSlow):
+        raise
     except DomainError as error:
         return prepared.refuse(error)
 

@@ -132,7 +132,7 @@ def file_visible(statement: Statement, alias: str) -> str:
 
 
 def audit_visible(statement: Statement, alias: str) -> str:
-    """Records outlive what they are about: only the namespace decides, and the tenant's own are its admins'."""
+    """Records outlive what they are about: only the namespace decides; the tenant's own are for who sees all of it."""
     if not statement.restricted or alias in statement.in_sight:
         return "true"
     inner = statement.alias()
