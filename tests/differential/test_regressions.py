@@ -26,6 +26,7 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
         {"ids": []},
     ],
     "TheSameIdTwice": [{"id": IDS["model"]}, {"id": IDS["event"]}],
+    "PagesOfWhichNothingIsRead": [{"key": "loss", "by": {"metric": {"key": "acc"}}}, {"key": "loss"}],
     "ACountBesideAnOrderThatNeedsVariables": [{"key": "loss"}],
     "OneConditionInThePlaceOfAList": [{"name": "a"}, {"name": None}, {}],
     "OneKeyInThePlaceOfAnOrder": [{"by": "NAME", "to": "DESC"}, {"by": "OWNER", "to": "ASC"}],
