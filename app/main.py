@@ -14,7 +14,7 @@ from app import background
 from app.auth import SignIn
 from app.background import Job
 from app.gateway import Gateway, TransportLimits
-from app.graphql_http import graphql_routes
+from app.graphql_http import GraphQLFirst, graphql_routes
 from app.graphql_ws import socket_routes
 from app.health import Readiness, health_routes, metrics_routes
 from app.measures import Measures
@@ -49,6 +49,7 @@ def create_app(settings: Settings, database: Database, readiness: Readiness | No
     middleware = [  # The first stands outermost.
         Middleware(RequestTelemetry, numbers),
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
+        Middleware(GraphQLFirst, f"{settings.base_path}/graphql", gateway),
     ]
     jobs = [
         Job("stalled experiments", stalled.sweep, TICK),

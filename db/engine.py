@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -100,14 +100,30 @@ class Database:
             connection = await self._take()
             try:
                 yield connection
-            except AWAY as error:
-                raise Unavailable from error
-            except asyncpg.QueryCanceledError as error:
-                raise TooSlow from error
-            except asyncpg.InterfaceError as error:
-                # Also raised for arguments of the wrong type, which are ours to mend.
-                if connection.is_closed():
-                    raise Unavailable from error
+            except Exception as error:
+                _raise_named(error, connection)
+                raise
+            finally:
+                self._give_back(connection)
+        finally:
+            self._free.release()
+
+    async def read(self, statement: str, arguments: Sequence[Any]) -> Any:
+        """The first column of a statement's first row.
+
+        The same as by `connection()`, without the context manager, which would take as long as the
+        rest of the pool.
+
+        Raises:
+            Unavailable, Overloaded, TooSlow: as `connection`.
+        """
+        await self._admit()
+        try:
+            connection = await self._take()
+            try:
+                return await connection.fetchval(statement, *arguments)
+            except Exception as error:
+                _raise_named(error, connection)
                 raise
             finally:
                 self._give_back(connection)
@@ -183,6 +199,17 @@ class Database:
             connection.terminate()
             return
         self._idle.append(connection)
+
+
+def _raise_named(error: Exception, connection: asyncpg.Connection[Any]) -> None:
+    """Raise an error of the driver by our name for it; all others are left to the caller."""
+    if isinstance(error, AWAY):
+        raise Unavailable from error
+    if isinstance(error, asyncpg.QueryCanceledError):
+        raise TooSlow from error
+    # The driver's InterfaceError also tells of arguments of the wrong type, which are ours to mend.
+    if isinstance(error, asyncpg.InterfaceError) and connection.is_closed():
+        raise Unavailable from error
 
 
 def _encode(value: Any) -> str:

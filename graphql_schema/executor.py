@@ -101,8 +101,7 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
         return query.text.encode()
     arguments = query.statement.arguments(context.environment(values))
     try:
-        async with context.database.connection() as connection:
-            text: str = await connection.fetchval(query.statement.text, *arguments)
+        text: str = await context.database.read(query.statement.text, arguments)
     except (Unavailable, TooSlow) as error:
         raise refusal(error) from error
     return text.encode()
