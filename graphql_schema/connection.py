@@ -77,7 +77,7 @@ class ConnectionRead:
     def _window(self, selected: Selected, listing: Listing) -> Window:
         limit, backwards = page_size(selected, self.page)
         order = given(selected, "orderBy")
-        keys = listing.order(order)
+        keys = listing.order(order, of_one=self.link is not None)
         reader = CursorReader(keys, listing.signature(keys, order))
         return Window(
             source=listing.source,

@@ -54,7 +54,8 @@ class Listing:
     """What callers may filter and order by in lists of one source.
 
     `columns` are database columns; `enums` says which of them hold enumerations. `fixed` lists
-    have neither a filter nor an order.
+    have neither a filter nor an order. `tie` ends every order; a list of one object's rows needs none where an order
+    names `unique`, a column that no two of them share.
     """
 
     source: Source
@@ -67,6 +68,7 @@ class Listing:
     parameters: bool = False
     json: Sequence[str] = ("metadata",)
     tie: str = "id"
+    unique: str = ""
     cost: float = 1.0
 
     def ordered(self, *default: tuple[str, bool]) -> Listing:
@@ -159,19 +161,21 @@ class Listing:
         text = f"One key of an order of {self.type_name}: exactly one of the ways, and a direction."
         return strawberry.input(made, name=name, description=text)
 
-    def order(self, value: Value | None) -> list[SortKey]:
+    def order(self, value: Value | None, *, of_one: bool) -> list[SortKey]:
         """The sort keys that were asked for (or the default ones), ended by the tie-breaker.
+
+        `of_one`: the list is one object's.
 
         Raises:
             RequestErrors: there are too many, or one names no way or several.
         """
         if value is None or not value.raw:
             keys = [by_column(self.source.table, c, descending=down) for c, down in self.default]
-            return self._ended(keys, bool(self.default and self.default[-1][1]) or not self.default)
+            return self._ended(keys, bool(self.default and self.default[-1][1]) or not self.default, of_one=of_one)
         if len(value.raw) > ORDER_LIMIT:
             raise refused(f"at most {ORDER_LIMIT} keys; got {len(value.raw)}.", value.path)
         keys = [self._sort_key(item) for item in value.items()]
-        return self._ended(keys, keys[-1].descending)
+        return self._ended(keys, keys[-1].descending, of_one=of_one)
 
     def signature(self, keys: Sequence[SortKey], value: Value | None) -> Callable[[Environment], str]:
         """What tells cursors of this list and order from others, found anew for each request's variables."""
@@ -182,7 +186,9 @@ class Listing:
         get = value.get
         return lambda env: signature_of(*fixed, _signed(get(env)))
 
-    def _ended(self, keys: list[SortKey], descending: bool) -> list[SortKey]:
+    def _ended(self, keys: list[SortKey], descending: bool, *, of_one: bool) -> list[SortKey]:
+        if of_one and any(key.name == self.unique for key in keys):
+            return keys
         if self.tie == "id":
             return [*keys, by_id(descending=descending)]
         if keys and keys[-1].name == self.tie:

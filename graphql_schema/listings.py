@@ -57,6 +57,7 @@ ARTIFACTS = Listing(
     enums={"kind": enums.FileKind, "status": enums.ArtifactStatus},
     labels=False,
     metrics=False,
+    unique="name",
 )
 FILES = Listing(
     source.FILE,
@@ -66,6 +67,7 @@ FILES = Listing(
     labels=False,
     metrics=False,
     json=(),
+    unique="path",
 )
 SERIES = Listing(
     source.SERIES,

@@ -28,17 +28,25 @@ def number_json(value: str) -> str:
 
 
 def double_json(value: str) -> str:
-    """A double: NaN and infinities come as strings, and −0.0 keeps its sign.
+    """A double, or `null`: NaN and infinities come as strings, and −0.0 keeps its sign.
 
-    PostgreSQL prints −0.0 as `-0`, which JSON readers take for the integer 0.
+    PostgreSQL prints −0.0 as `-0`, which JSON readers take for the integer 0. The common case is asked first.
     """
     zero = f"CASE {value}::text WHEN '-0' THEN '-0.0' ELSE '0' END"
-    return f"CASE WHEN {value} = 0 THEN {zero} ELSE to_json({value})::text END"
+    return (
+        f"CASE WHEN {value} <> 0 AND {value} < 'Infinity' AND {value} > '-Infinity' THEN {value}::text"
+        f""" WHEN {value} IS NULL THEN 'null' WHEN {value} = 0 THEN {zero} ELSE '"'||{value}||'"' END"""
+    )
+
+
+def instant_text(value: str) -> str:
+    """RFC 3339 in UTC, always with six digits of fraction (sessions run in UTC)."""
+    return f"to_char({value},{INSTANT_FORMAT})"
 
 
 def instant_json(value: str) -> str:
-    """RFC 3339 in UTC, always with six digits of fraction (sessions run in UTC)."""
-    return f"""'"'||to_char({value},{INSTANT_FORMAT})||'"'"""
+    """The same as a string."""
+    return f"""'"'||{instant_text(value)}||'"'"""
 
 
 def boolean_json(value: str) -> str:
@@ -49,11 +57,6 @@ def boolean_json(value: str) -> str:
 def binary_json(value: str) -> str:
     """Bytes in base64, without the line breaks that PostgreSQL adds."""
     return f"""'"'||translate(encode({value},'base64'),E'\\n','')||'"'"""
-
-
-def id_json(value: str, prefix: str) -> str:
-    """`"exp_…"`."""
-    return f"""'"{prefix}_'||encode(uuid_send({value}),'hex')||'"'"""
 
 
 def renderer(column: Column[object]) -> Callable[[str], str]:
@@ -84,15 +87,30 @@ def reference(alias: str, name: str) -> str:
     return f"{alias}.{identifier(name)}"
 
 
-def or_null(value: str, sql: str, *, nullable: bool) -> Expression:
-    """The JSON text, or `null` where the value is NULL."""
-    return Expression(f"CASE WHEN {value} IS NULL THEN 'null' ELSE {sql} END" if nullable else f"({sql})")
+def is_enumeration(column: Column[object]) -> bool:
+    """Its table knows every word that it may hold."""
+    known = f"ck_{column.table.name}_{column.name}_known"
+    return any(constraint.name == known for constraint in column.table.constraints)
+
+
+def plain_text(column: Column[object], value: str, prefix: str | None) -> tuple[str, str] | None:
+    """What a string begins with, and the rest of it as SQL, where none of that needs escaping."""
+    if prefix is not None and isinstance(column.type, Uuid):
+        return f"{prefix}_", f"encode(uuid_send({value}),'hex')"
+    if isinstance(column.type, DateTime):
+        return "", instant_text(value)
+    return ("", value) if is_enumeration(column) else None
 
 
 def column_pieces(table: AnyTable, name: str, alias: str, prefix: str | None = None) -> Pieces:
     """One column as JSON; `prefix` makes an id of a UUID."""
-    column = table_column(table, name)
-    value = reference(alias, name)
-    is_id = prefix is not None and isinstance(column.type, Uuid)
-    sql = id_json(value, prefix) if is_id and prefix else renderer(column)(value)
-    return [or_null(value, sql, nullable=bool(column.nullable))]
+    column, value = table_column(table, name), reference(alias, name)
+    plain = plain_text(column, value, prefix)
+    if plain is None:
+        sql = renderer(column)(value)
+        handles_null = isinstance(column.type, Float) or not column.nullable
+        return [Expression(sql if handles_null else f"CASE WHEN {value} IS NULL THEN 'null' ELSE {sql} END")]
+    begin, rest = plain
+    if column.nullable:
+        return [Expression(f"""coalesce('"{begin}'||{rest}||'"','null')""")]
+    return [f'"{begin}', Expression(rest), '"']

@@ -185,7 +185,7 @@ class OrderBy:
         ]
         array = f"""'["'||{signature}||'",'||{"||','||".join(values)}||']'"""
         encoded = f"encode(convert_to({array},'UTF8'),'base64')"
-        return [Expression(f"""'"'||translate({encoded},E'+/=\\n','-_')||'"'""")]
+        return ['"', Expression(f"translate({encoded},E'+/=\\n','-_')"), '"']
 
 
 def _strictly(key: SortKey, value: str, bind: str, *, null: bool, backwards: bool) -> str:

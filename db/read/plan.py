@@ -9,7 +9,7 @@ from typing import Protocol
 from db.read.link import Link
 from db.read.order import OrderBy
 from db.read.source import Source
-from db.read.sql import Compiled, Expression, Pieces, Statement, concatenated, object_pieces
+from db.read.sql import Compiled, Expression, Pieces, Statement, array_pieces, concatenated, object_pieces, parted
 from db.read.window import Window, window_query
 
 
@@ -99,8 +99,8 @@ class Rows:
     def render(self, statement: Statement, alias: str) -> Pieces:
         child = statement.alias()
         inner, _ = window_query(self.window, statement, alias, child, extra=0)
-        text = concatenated(self.plan.render(statement, child))
-        return [Expression(f"(SELECT '['||coalesce(string_agg({text},','),'')||']' FROM ({inner}) {child})")]
+        before, items, after = parted(array_pieces(self.plan.render(statement, child)))
+        return [before, Expression(f"(SELECT {concatenated(items)} FROM ({inner}) {child})"), after]
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ class Connection:
         extra = int(any(isinstance(part, PageInfo) for _, part in self.fields))
         inner, order = window_query(self.window, statement, alias, child, extra=extra)
         page = PageContext(self.window, statement, alias, child, order, bool(extra))
-        text = concatenated(object_pieces([(key, part.aggregate(page)) for key, part in self.fields]))
-        # Not every part aggregates (`pageInfo { hasPreviousPage }`); HAVING makes it one row all the same.
-        return [Expression(f"(SELECT {text} FROM ({inner}) {child} HAVING true)")]
+        before, parts, after = parted(object_pieces([(key, part.aggregate(page)) for key, part in self.fields]))
+        # Not every part aggregates (`totalCount`); HAVING makes it one row all the same.
+        return [before, Expression(f"(SELECT {concatenated(parts)} FROM ({inner}) {child} HAVING true)"), after]
 
 
 UNORDERED = OrderBy((), "", ())
@@ -141,11 +141,11 @@ class PageContext:
     order: OrderBy = UNORDERED
     numbered: bool = False
 
-    def listed(self, text: str) -> Expression:
-        """A JSON array of one text per row, without the row that only tells whether there is more."""
+    def listed(self, item: Pieces) -> Pieces:
+        """A JSON array of one item per row, without the row that only tells whether there is more."""
         within = f" FILTER (WHERE {self.child}._n <= {self.window.limit})" if self.numbered else ""
         order = f" ORDER BY {self.child}._n DESC" if self.window.backwards else ""
-        return Expression(f"'['||coalesce(string_agg({text},','{order}){within},'')||']'")
+        return array_pieces(item, order=order, condition=within)
 
     def cursor(self) -> Pieces:
         """A row's cursor."""
@@ -177,7 +177,7 @@ class NodeList:
     plan: Plan
 
     def aggregate(self, page: PageContext) -> Pieces:
-        return [page.listed(concatenated(self.plan.render(page.statement, page.child)))]
+        return page.listed(self.plan.render(page.statement, page.child))
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class EdgeList:
         fields = [
             (key, plan.render(page.statement, page.child) if plan else page.cursor()) for key, plan in self.fields
         ]
-        return [page.listed(concatenated(object_pieces(fields)))]
+        return page.listed(object_pieces(fields))
 
 
 @dataclass(frozen=True)

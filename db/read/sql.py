@@ -98,21 +98,42 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def concatenated(pieces: Pieces) -> str:
-    """One SQL text expression of all pieces, neighbouring literals joined."""
-    parts: list[str] = []
-    literal = ""
+def joined(pieces: Pieces) -> Pieces:
+    """The same with neighbouring literals made one, and none that is empty."""
+    found: Pieces = []
     for piece in pieces:
-        if isinstance(piece, str):
-            literal += piece
-            continue
-        if literal:
-            parts.append(quoted(literal))
-            literal = ""
-        parts.append(piece.sql)
-    if literal:
-        parts.append(quoted(literal))
-    return "||".join(parts) or "''"
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        elif piece:
+            found.append(piece)
+    return found
+
+
+def concatenated(pieces: Pieces) -> str:
+    """One SQL text expression of all pieces."""
+    return "||".join(quoted(piece) if isinstance(piece, str) else piece.sql for piece in joined(pieces)) or "''"
+
+
+def parted(pieces: Pieces) -> tuple[str, Pieces, str]:
+    """The literal that all begin with, what lies between, and the literal that they end with."""
+    between = joined(pieces)
+    first = between[0] if between else ""
+    before = first if isinstance(first, str) else ""
+    between = between[1:] if before else between
+    last = between[-1] if between else ""
+    after = last if isinstance(last, str) else ""
+    return before, between[:-1] if after else between, after
+
+
+def array_pieces(item: Pieces, *, order: str = "", condition: str = "") -> Pieces:
+    """`[…]`: an aggregate over rows, of one item for each; `order` and `condition` are of the aggregate.
+
+    What all items begin and end with is part of what stands between them: it is not joined to each row's text.
+    """
+    before, between, after = parted(item)
+    items = f"string_agg({concatenated(between)},{quoted(f'{after},{before}')}{order}){condition}"
+    ends = "||".join([*([quoted(before)] if before else []), items, *([quoted(after)] if after else [])])
+    return ["[", Expression(f"coalesce({ends},'')"), "]"]
 
 
 def object_pieces(fields: Sequence[tuple[str, Pieces]]) -> Pieces:
