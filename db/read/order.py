@@ -23,12 +23,10 @@ class Ranking:
     key: Bind
     aggregate: str
 
-    def holds(self, statement: Statement, row: str, series: str) -> str:
-        """Condition on a row of `series`: it is the one."""
-        return (
-            f"{series}.tenant_id = {statement.tenant} AND {series}.owner_id = {row}.id"
-            f" AND {series}.key = {statement.bind(self.key)} AND {series}.leg = 0"
-        )
+    def named(self, statement: Statement, series: str) -> str:
+        """Condition on a row of `series`: it is of this metric."""
+        key = statement.bind(self.key)
+        return f"{series}.tenant_id = {statement.tenant} AND {series}.key = {key} AND {series}.leg = 0"
 
     def value(self, series: str) -> str:
         """What the index holds."""
@@ -106,7 +104,7 @@ def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
     def prepare(statement: Statement, alias: str) -> tuple[str, str]:
         inner = statement.alias()
         value = ranking.value(inner)
-        join = f" LEFT JOIN series {inner} ON {ranking.holds(statement, alias, inner)}"
+        join = f" LEFT JOIN series {inner} ON {ranking.named(statement, inner)} AND {inner}.owner_id = {alias}.id"
         return join, finite(value) if aggregate == "last" else value
 
     return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True, ranking)
@@ -157,14 +155,13 @@ class OrderBy:
         descending = {key.descending for key in self.keys}
         if len(descending) == 1 and not any(key.nullable for key in self.keys):
             sign = "<" if descending.pop() != backwards else ">"
-            beyond = f"({', '.join(self.values)}) {sign} ({', '.join(binds)})"
-        else:
-            beyond = self._expanded(position, binds, backwards)
-        if self.keys[0].ranking is None or self.keys[0].nullable:
-            return beyond
-        # Said apart: a comparison of columns of two tables, or of alternatives, gives an index no place to begin.
+            return f"({', '.join(self.values)}) {sign} ({', '.join(binds)})"
+        return self._expanded(position, binds, backwards)
+
+    def not_before(self, position: Position, statement: Statement, *, backwards: bool) -> str:
+        """A looser condition, on the first key alone and never null: where an index of that key begins."""
         sign = "<=" if self.keys[0].descending != backwards else ">="
-        return f"{self.values[0]} {sign} {binds[0]} AND {beyond}"
+        return f"{self.values[0]} {sign} {statement.bind(position.values[0])}"
 
     def _expanded(self, position: Position, binds: Sequence[str], backwards: bool) -> str:
         alternatives: list[str] = []

@@ -51,6 +51,13 @@ def scopes() -> Iterator[list[UUID] | None]:
     yield [next(home["id"] for home in SEED.rows["namespace"] if home["path"] == "alpha")]
 
 
+async def walk_both_ways(pair: Pair, walk: Walk) -> None:
+    walker = Walker(pair.by(walk.scope), walk)
+    forwards = await walker.whole("first", "after", "endCursor", "hasNextPage")
+    assert forwards == await walker.whole("last", "before", "startCursor", "hasPreviousPage")
+    assert len(set(forwards)) == len(forwards)
+
+
 @pytest.mark.parametrize("bound", ["FEW_NAMESPACES", "FEW_ROWS"])
 @pytest.mark.parametrize("name", LISTS)
 async def test_many(pair: Pair, name: str, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,15 +65,32 @@ async def test_many(pair: Pair, name: str, bound: str, monkeypatch: pytest.Monke
     row = LISTS[name]
     # Plans are kept by the text of their document: this one is nobody else's.
     text = f"query Many{bound}({HEAD}, $by: [{row}Order!]) {{ page: {name}({ARGUMENTS}) {{ {PAGE % 'id'} }} }}"
-    walks = [
-        Walk(text, {**place, **({"by": order} if order else {})}, 3, scope)
-        for order in orders(row)
-        for place in PLACES
-        for scope in scopes()
-        if (order is None) == (bound == "FEW_NAMESPACES")
-    ]
-    for walk in walks:
-        walker = Walker(pair.by(walk.scope), walk)
-        forwards = await walker.whole("first", "after", "endCursor", "hasNextPage")
-        assert forwards == await walker.whole("last", "before", "startCursor", "hasPreviousPage")
-        assert len(set(forwards)) == len(forwards)
+    for order in orders(row):
+        if (order is None) != (bound == "FEW_NAMESPACES"):
+            continue
+        for place in PLACES:
+            for scope in scopes():
+                variables = place if order is None else {**place, "by": order}
+                await walk_both_ways(pair, Walk(text, variables, 3, scope))
+
+
+FILTERED = """
+query ManyFiltered(%s, $by: [ExperimentOrder!]) {
+    page: experiments(filter: { not: { name: { eq: "a" } } }, %s) { %s }
+}
+"""
+INSIDE = """
+query ManyInside($first: Int, $last: Int, $after: Cursor, $before: Cursor, $by: [ExperimentOrder!]) {
+    namespace(by: { path: "alpha" }) {
+        page: experiments(first: $first, last: $last, after: $after, before: $before, orderBy: $by) { %s }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("text", [FILTERED % (HEAD, ARGUMENTS, PAGE % "id"), INSIDE % (PAGE % "id")])
+async def test_many_by_a_metric(pair: Pair, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "FEW_ROWS", -1)
+    for order in orders("Experiment"):
+        for scope in scopes():
+            await walk_both_ways(pair, Walk(text, {"by": order} if order else {}, 3, scope))
