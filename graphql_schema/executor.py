@@ -98,13 +98,13 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
     """The response of a query: one statement, however many root fields."""
     query = operation.query(values, restricted=context.caller.scope is not None)
     if query.statement is None:
-        return query.text.encode()
+        return query.response()
     arguments = query.statement.arguments(context.environment(values))
     try:
         text: str = await context.database.read(query.statement.text, arguments)
     except (Unavailable, TooSlow) as error:
         raise refusal(error) from error
-    return text.encode()
+    return query.response(text)
 
 
 async def subscribe(

@@ -30,7 +30,7 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from db.read.plan import ObjectPlan, Plan, compiled, literal
-from db.read.sql import Compiled, Statement
+from db.read.sql import Compiled, Statement, parted
 from graphql_schema.arguments import presence, shaper
 from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.input_size import check_items, listed_variables
@@ -52,10 +52,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CompiledQuery:
-    """A query's one statement, which returns the whole response. None when nothing is stored."""
+    """A query's one statement (None when nothing is stored), and what stands before and after its text."""
 
     statement: Compiled | None
-    text: str
+    before: bytes
+    after: bytes = b""
+
+    def response(self, text: str = "") -> bytes:
+        """The whole response, of the text that the statement returned."""
+        return b"".join((self.before, text.encode(), self.after))
 
 
 def compiled_response(data: Plan, planner: Planner, *, restricted: bool) -> CompiledQuery:
@@ -63,9 +68,10 @@ def compiled_response(data: Plan, planner: Planner, *, restricted: bool) -> Comp
     statement = Statement(restricted)
     cost = orjson.dumps({"cost": {"nodes": math.ceil(planner.nodes), "maximum": planner.max_nodes}}).decode()
     pieces = ['{"data":', *data.render(statement, ""), ',"extensions":', cost, "}"]
-    if all(isinstance(piece, str) for piece in pieces):
-        return CompiledQuery(None, "".join(piece for piece in pieces if isinstance(piece, str)))
-    return CompiledQuery(compiled(pieces, statement), "")
+    # The database would copy a long text once more for each of the two.
+    before, stored, after = parted(pieces)
+    found = compiled(stored, statement) if stored else None
+    return CompiledQuery(found, before.encode(), after.encode())
 
 
 class Operation:
