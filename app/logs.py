@@ -71,8 +71,8 @@ def _straight(stream: TextIO) -> Write:
     """As JSON straight to the stream: the steps of all others would take a tenth of a small request."""
 
     def write(event: str, values: dict[str, Any]) -> None:
-        line = {**values, "event": event, "level": "info", "timestamp": datetime.now(UTC)}
-        stream.write(_json(line) + "\n")
+        values |= {"event": event, "level": "info", "timestamp": datetime.now(UTC)}
+        stream.write(_json(values) + "\n")
         stream.flush()
 
     return write

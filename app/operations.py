@@ -34,6 +34,9 @@ async def answer(
     """
     context = executor.Context(database=gateway.database, caller=caller, request_id=request_id)
     seconds = gateway.limits.execution_seconds
+    if operation.kind == "query" and seconds >= gateway.database.longest_read:
+        # One statement, which the database layer ends in time; a second clock would cost a tenth of a small read.
+        return await executor.execute(operation, request.variables, context)
     try:
         async with asyncio.timeout(seconds) as limit:
             return await executor.execute(operation, request.variables, context)

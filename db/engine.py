@@ -46,6 +46,8 @@ class Database:
         self._open: set[asyncpg.Connection[Any]] = set()
         self._free = asyncio.Semaphore(size)
         self._waiting = 0
+        self.longest_read = PATIENCE + statement_timeout
+        """Seconds after which `read` on an open connection has ended by itself, one way or the other."""
         self._settings = {
             "application_name": "modelbox",
             "timezone": "UTC",
