@@ -133,12 +133,11 @@ class Database:
             self._free.release()
 
     @contextlib.asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
         """A connection inside a transaction: committed at the end, rolled back by an exception."""
-        isolation = "repeatable_read" if read_only else None
         async with (
             self.connection() as connection,
-            connection.transaction(isolation=isolation, readonly=read_only),
+            connection.transaction(),
         ):
             yield connection
 

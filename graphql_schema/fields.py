@@ -13,11 +13,10 @@ from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLInterfaceType, GraphQLNamedType
-from strawberry.utils.str_converters import to_camel_case
 
 from db.read.column import column_pieces
 from db.read.link import Link, by_column
-from db.read.plan import Leaf, One, Plan, Rows, Variants, literal
+from db.read.plan import Leaf, One, Plan, Rows, Variants
 from db.read.source import BY_KIND, OBJECT, Source
 from db.read.sql import Pieces, Statement
 from db.read.window import Window
@@ -187,16 +186,6 @@ class ListRead:
 def listed(description: str, window: Callable[[Selected], Window], *arguments: Argument, expected: int = 1) -> Any:
     """A short list of rows, whole."""
     return read_field(ListRead(window, expected), description, arguments)
-
-
-def typename(selected: Selected) -> Plan:
-    """`__typename` of a type that is not read from a row."""
-    return literal(f'"{selected.type.name}"')
-
-
-def argument_name(name: str) -> str:
-    """A Python name as the schema spells it."""
-    return to_camel_case(name)
 
 
 def given(selected: Selected, name: str) -> Value | None:

@@ -173,17 +173,6 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Linked:
-    """A column of the row equals an id (a foreign key)."""
-
-    column: str
-    bind: Bind
-
-    def render(self, statement: Statement, alias: str) -> str:
-        return f"{alias}.{self.column} = {statement.bind(self.bind)}"
-
-
-@dataclass(frozen=True)
 class InSpan:
     """The row's number in its stream is after one and up to another."""
 
