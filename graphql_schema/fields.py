@@ -49,7 +49,7 @@ class Argument:
     def parameter(self) -> inspect.Parameter:
         """The argument as strawberry reads it from a resolver's signature."""
         described = strawberry.argument(description=self.description, name=self.name)
-        annotated: Any = Annotated.__class_getitem__((self.kind, described))  # type: ignore[attr-defined]
+        annotated: Any = Annotated[self.kind, described]
         default = inspect.Parameter.empty if self.default is ... else self.default
         kind = inspect.Parameter.KEYWORD_ONLY
         return inspect.Parameter(self.name + "_", kind, default=default, annotation=annotated)
