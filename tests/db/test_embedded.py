@@ -56,7 +56,9 @@ def hold():
         time.sleep(60)
 
 if "thread" in sys.argv[3:]:
-    threading.Thread(target=hold).start()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    holder.join()  # Since Python 3.12 nothing may begin a thread once the main one is at its end.
 elif "incapable" in sys.argv[3:]:
     embedded_folder.SYSTEM_HOME = Path(sys.argv[4])
     prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
