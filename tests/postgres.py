@@ -10,12 +10,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
-from db import embedded, migrate
+from db import embedded, migrate, server_role
 from db.embedded_folder import is_alive
+from db.engine import Database
 
 TEMPLATE = "template_modelbox"
 EMPTY = "template1"
@@ -41,13 +43,18 @@ class Postgres:
         finally:
             await self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    @contextlib.asynccontextmanager
+    async def new_connections(self) -> AsyncIterator[Database]:
+        """Connections to a new migrated database, as the server has them."""
+        async with self.new_database() as dsn:
+            database = await Database.connect(dsn, role=server_role.NAME)
+            yield database
+            await database.close()
+
     async def run(self, statement: str) -> None:
         """Run a statement about databases, outside them."""
-        connection = await asyncpg.connect(self._server.dsn("postgres"))
-        try:
+        async with connected(self._server.dsn("postgres")) as connection:
             await connection.execute(statement)
-        finally:
-            await connection.close()
 
     async def make_template(self) -> None:
         """Make the database that others are copies of."""
@@ -55,6 +62,16 @@ class Postgres:
         dsn = self._server.dsn(TEMPLATE)
         await migrate.migrate(dsn)
         await migrate.prepare_installation(dsn)
+
+
+@contextlib.asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """One connection of the driver, with nothing of ours on it."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @contextlib.contextmanager

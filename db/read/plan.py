@@ -57,7 +57,6 @@ class One:
     link: Link
     plan: Plan
     contained: bool = False
-    cost: int = 1
 
     def render(self, statement: Statement, alias: str) -> Pieces:
         child = statement.alias()
@@ -94,7 +93,6 @@ class Rows:
 
     window: Window
     plan: Plan
-    cost: int = 1
 
     def render(self, statement: Statement, alias: str) -> Pieces:
         child = statement.alias()
@@ -112,7 +110,6 @@ class Connection:
 
     window: Window
     fields: Sequence[tuple[str, Part]]
-    cost: int = 1
 
     def render(self, statement: Statement, alias: str) -> Pieces:
         if not any(isinstance(part, NodeList | EdgeList | PageInfo) for _, part in self.fields):

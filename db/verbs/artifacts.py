@@ -209,7 +209,7 @@ async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision
     found = await entity.load(tx, ARTIFACT, id)
     changes = checked(patch, "input.patch")
     if changes.get("name"):
-        where = ("input", "patch", "name")
+        where = (*entity.PATCH, "name")
         owner = found.row["object_id"]
         await entity.refuse_taken(tx, ARTIFACT, where, but=found.id, object_id=owner, name=changes["name"])
     await entity.revise(tx, found, changes, if_revision)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from db import tables
 from db.access import Role
 from db.errors import Invalid
 from db.identifiers import parse_id
@@ -13,11 +12,10 @@ from db.names import check_name
 from db.read.source import DATASET, DATASET_USE, EXPERIMENT, MODEL, MODEL_VERSION
 from db.transaction import Result, Transaction
 from db.verbs import entity, namespaces
-from db.verbs.entity import Found, Path
+from db.verbs.entity import PATCH, Found, Path
 from db.verbs.values import checked
 
 NEW_NAME: Path = ("input", "newName")
-PATCH: Path = ("input", "patch")
 USERS = {source.prefix: source for source in (MODEL, MODEL_VERSION, EXPERIMENT)}
 
 BY_IDENTITY = """
@@ -109,8 +107,7 @@ async def update_use(tx: Transaction, *, id: str, patch: dict[str, Any], if_revi
     changes = checked(patch, ".".join(PATCH))
     if changes.get("role"):
         await _refuse_role_taken(tx, found, changes["role"], (*PATCH, "role"))
-    if await entity.revise(tx, found, changes) and "role" in changes:
-        await tx.update(tables.Object, found.id, name=changes["role"])
+    await entity.revise(tx, found, changes)
     return {"datasetUse": found.id}
 
 
@@ -134,6 +131,4 @@ async def restore_use(tx: Transaction, *, id: str, new_role: str | None = None) 
     changes = {} if new_role is None else {"role": check_name(new_role, ".".join(where))}
     await _refuse_role_taken(tx, found, changes.get("role", found.row["role"]), where)
     await entity.bring_back(tx, found, **changes)
-    if changes:
-        await tx.update(tables.Object, found.id, name=changes["role"])
     return {"datasetUse": found.id}

@@ -23,6 +23,7 @@ from db.verbs.values import spelled
 
 Path = tuple[str, ...]
 ID: Path = ("input", "id")
+PATCH: Path = ("input", "patch")
 
 UNAUDITED = {
     "tenant_id",
@@ -88,6 +89,11 @@ def named(row: Mapping[str, Any]) -> str | None:
     return None
 
 
+def home_of(row: Mapping[str, Any]) -> Home:
+    """The namespace in a row that was read with `HOME`."""
+    return Home(row["home_id"], row["home_path"], row["home_root"], row["home_lineage"])
+
+
 WANTED = Bind(lambda env: env["$id"], "uuid")
 HOME = "h.id AS home_id, h.path AS home_path, h.root_id AS home_root, h.lineage AS home_lineage"
 
@@ -137,7 +143,7 @@ async def load(
     if row is None:
         kind = source.kind.lower().replace("_", " ")
         raise NotFound(f"There is no {'deleted ' if deleted else ''}{kind} {text}, or you may not see it.", path=path)
-    home = Home(row["home_id"], row["home_path"], row["home_root"], row["home_lineage"])
+    home = home_of(row)
     found = Found(source, row, home)
     require(tx, home, needed, path, kind=source.kind, object_id=id_)
     return found
@@ -156,6 +162,15 @@ def require(tx: Transaction, home: Home, role: Role, path: Path, *, kind: str = 
             namespace_id=home.id,
             stream_id=home.root_id,
         )
+
+
+async def linked(tx: Transaction, source: Source, text: str | None, path: Path) -> UUID | None:
+    """The id of an object to link to, which the caller need only see; None for none.
+
+    Raises:
+        NotFound, Invalid: as `load`.
+    """
+    return None if text is None else (await load(tx, source, text, path, role=Role.READER)).id
 
 
 async def load_owner(tx: Transaction, text: str, path: Path, *, role: Role | None = None, lock: bool = True) -> Found:
@@ -239,7 +254,7 @@ async def revise(tx: Transaction, found: Found, changes: Mapping[str, Any], if_r
     different = {name: value for name, value in changes.items() if _differs(value, found.row[name])}
     for name, value in different.items():
         if value is None and not table[name].nullable:
-            where = ("input", "patch", spelled(name))
+            where = (*PATCH, spelled(name))
             raise Invalid(f"`{'.'.join(where)}` must not be null. Leave it out to keep what is there.", path=where)
     if not different:
         return False

@@ -8,18 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from db import tables
-from db.access import Role
 from db.errors import Conflict, Invalid
 from db.names import check_name
 from db.read.source import EXPERIMENT
 from db.transaction import Result, Transaction
 from db.verbs import entity, namespaces, parameters
-from db.verbs.entity import Found, Home, Path
+from db.verbs.entity import PATCH, Found, Home, Path
 from db.verbs.values import check_word, checked, spelled
 from db.verbs.words import readable_name
 
 UNFINISHED = ("RUNNING", "STALLED")
-PATCH: Path = ("input", "patch")
 
 KNOWN = """
     SELECT id FROM experiment
@@ -77,7 +75,7 @@ async def create(
     if known:
         return {"experiment": known, "created": False}
     values["name"] = values["name"] or await _fresh_name(tx, home)
-    values["parent_id"] = await _parent(tx, parent_id, ("input", "parentId"))
+    values["parent_id"] = await entity.linked(tx, EXPERIMENT, parent_id, ("input", "parentId"))
     id_ = await entity.add(tx, EXPERIMENT, home, started_at=started_at or tx.now, **values)
     await tx.insert(tables.Heartbeat, experiment_id=id_, at=tx.now)
     await parameters.write(tx, id_, rows)
@@ -102,10 +100,6 @@ async def _fresh_name(tx: Transaction, home: Home) -> str:
         if free:
             return free.pop()
     raise Conflict("No readable name was free. Give a name.", path=("input", "name"))
-
-
-async def _parent(tx: Transaction, text: str | None, where: Path) -> UUID | None:
-    return None if text is None else (await entity.load(tx, EXPERIMENT, text, where, role=Role.READER)).id
 
 
 async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision: int | None = None) -> Result:
@@ -133,7 +127,7 @@ async def _new_parent(tx: Transaction, found: Found, text: str | None) -> UUID |
     where = (*PATCH, "parentId")
     if text is not None:
         await tx.execute(LINE_UP)
-    parent = await _parent(tx, text, where)
+    parent = await entity.linked(tx, EXPERIMENT, text, where)
     if parent is not None and await tx.fetchval(IS_ABOVE, parent, found.id):
         raise Invalid("An experiment cannot be part of itself. Choose a parent that it does not contain.", path=where)
     return parent
@@ -152,9 +146,8 @@ async def sign_of_life(tx: Transaction, experiment_id: UUID) -> None:
 
 def note_status(tx: Transaction, row: Mapping[str, Any], before: str, after: str) -> None:
     """The audit record of a status that changed without being asked for."""
-    home = Home(row["home_id"], row["home_path"], row["home_root"], row["home_lineage"])
     change = {"before": {"status": before}, "after": {"status": after}}
-    entity.note(tx, "UPDATE", EXPERIMENT, home, row["id"], name=row["name"], **change)
+    entity.note(tx, "UPDATE", EXPERIMENT, entity.home_of(row), row["id"], name=row["name"], **change)
 
 
 async def heartbeat(tx: Transaction, *, id: str) -> Result:

@@ -28,7 +28,7 @@ async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision
     found = await entity.load(tx, MODEL, id)
     changes = checked(patch, "input.patch")
     if changes.get("name"):
-        where = ("input", "patch", "name")
+        where = (*entity.PATCH, "name")
         await entity.refuse_taken(tx, MODEL, where, but=found.id, namespace_id=found.home.id, name=changes["name"])
     await entity.revise(tx, found, changes, if_revision)
     return {"model": found.id}

@@ -12,11 +12,11 @@ from db.access import Role, local_caller
 from db.engine import Database
 from db.errors import Conflict, Denied, Invalid, NotFound
 from db.identifiers import new_id, parse_id
-from db.names import MAX_LEVELS, check_name, check_path
+from db.names import check_name, check_path
 from db.read.source import NAMESPACE
 from db.transaction import Again, Call, Result, Transaction, run
 from db.verbs import entity
-from db.verbs.entity import ID, Found, Home, Path
+from db.verbs.entity import ID, PATCH, Found, Home, Path
 from db.verbs.values import checked
 
 DEFAULT = "default"
@@ -178,7 +178,7 @@ async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision
     name = changes.get("name")
     if name is not None and name != found.row["name"]:
         entity.check_revision(found, if_revision)
-        changes["path"] = await _rename(tx, found, name, ("input", "patch", "name"))
+        changes["path"] = await _rename(tx, found, name, (*PATCH, "name"))
     await entity.revise(tx, found, changes, if_revision)
     return {"namespace": found.id}
 
@@ -247,6 +247,3 @@ async def _deleted(tx: Transaction, text: str) -> Found:
     found = Found(NAMESPACE, row, _home(row))
     entity.require(tx, found.home, tx.role, ID, object_id=id_)
     return found
-
-
-__all__ = ["DEFAULT", "MAX_LEVELS", "create", "delete", "ensure", "restore", "update"]

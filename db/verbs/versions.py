@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from db.access import Role
 from db.errors import Conflict, Invalid, NameTaken
 from db.names import check_name
-from db.read.source import CHECKPOINT, EXPERIMENT, MODEL, MODEL_VERSION, Source
+from db.read.source import CHECKPOINT, EXPERIMENT, MODEL, MODEL_VERSION
 from db.transaction import Result, Transaction
 from db.verbs import entity, tags
-from db.verbs.entity import Found, Path
+from db.verbs.entity import PATCH, Found, Path
 from db.verbs.values import checked, spelled
 
-PATCH: Path = ("input", "patch")
 VERSION: Path = ("input", "version")
 TAGS: Path = ("input", "uniqueTags")
 MAX_TAGS: Final = 100
@@ -110,7 +108,7 @@ async def _origin(
     origin: dict[str, UUID | None] = {name: current.get(name) for name in LINKS}
     for name, source in LINKS.items():
         if name in given:
-            origin[name] = await _linked(tx, source, given[name], (*where, spelled(name)))
+            origin[name] = await entity.linked(tx, source, given[name], (*where, spelled(name)))
     if origin["checkpoint_id"] is None:
         return origin
     owner = await tx.fetchval(OWNER, origin["checkpoint_id"])
@@ -123,10 +121,6 @@ async def _origin(
             path=(*where, "checkpointId" if "checkpoint_id" in given else "experimentId"),
         )
     return origin
-
-
-async def _linked(tx: Transaction, source: Source, text: str | None, where: Path) -> UUID | None:
-    return None if text is None else (await entity.load(tx, source, text, where, role=Role.READER)).id
 
 
 async def update(tx: Transaction, *, id: str, patch: dict[str, Any], if_revision: int | None = None) -> Result:

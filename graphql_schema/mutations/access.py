@@ -9,7 +9,7 @@ import strawberry
 from db.access import Role as Needed
 from db.verbs import access
 from graphql_schema import enums
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.viewer import Actor, RoleGrant, ServiceAccount, Token
 
 TENANT = "the whole tenant"
@@ -19,7 +19,7 @@ TENANT = "the whole tenant"
 class CreateServiceAccountInput:
     name: str = given("Unique among service accounts; 1 to 255 characters, none of them `/`, `:` or `@`.")
     description: str | None = optional("What it is for.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

@@ -8,7 +8,7 @@ from db.access import Role
 from db.verbs import artifacts
 from graphql_schema import enums
 from graphql_schema.artifact import Artifact
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload, RestoreInput
 from graphql_schema.scalars import JSON, Digest, SafeInt
 
@@ -41,7 +41,7 @@ class TrackedArtifactInput:
 class TrackArtifactsInput:
     object_id: strawberry.ID = given("The object that they belong to; an entity of any type.")
     artifacts: list[TrackedArtifactInput] = given("At most 100, with at most 10 000 files together.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload
@@ -69,7 +69,7 @@ class UpdateArtifactInput:
     id: strawberry.ID = given("The artifact.")
     patch: ArtifactPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

@@ -7,7 +7,7 @@ import strawberry
 from db.access import Role
 from db.verbs import checkpoints
 from graphql_schema.checkpoint import Checkpoint
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload
 from graphql_schema.scalars import JSON, MetricValue, SafeInt
 
@@ -20,7 +20,7 @@ class CreateCheckpointInput:
     epoch: MetricValue | None = optional("The epoch at which it was saved: finite, fractions are allowed.")
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a checkpoint. What is absent stays as it is.")
@@ -37,13 +37,13 @@ class UpdateCheckpointInput:
     id: strawberry.ID = given("The checkpoint.")
     patch: CheckpointPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A deleted checkpoint to bring back.")
 class RestoreCheckpointInput:
     id: strawberry.ID = given("The checkpoint.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

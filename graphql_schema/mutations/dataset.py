@@ -7,7 +7,7 @@ import strawberry
 from db.access import Role
 from db.verbs import datasets
 from graphql_schema.dataset import Dataset, DatasetUse
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload, RestoreInput
 from graphql_schema.scalars import JSON, Digest, SafeInt
 
@@ -25,7 +25,7 @@ class CreateDatasetInput:
     profile: JSON | None = optional("Its size and statistics, as you describe them.")
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a dataset. What is absent stays as it is.")
@@ -45,7 +45,7 @@ class UpdateDatasetInput:
     id: strawberry.ID = given("The dataset.")
     patch: DatasetPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload
@@ -71,7 +71,7 @@ class UseDatasetInput:
     role: str = given("What for, such as `train` or `validation`; 1 to 255 characters, none of them `/`, `:` or `@`.")
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a dataset's use. What is absent stays as it is.")
@@ -86,14 +86,14 @@ class UpdateDatasetUseInput:
     id: strawberry.ID = given("The use.")
     patch: DatasetUsePatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A deleted use of a dataset to bring back.")
 class RestoreDatasetUseInput:
     id: strawberry.ID = given("The use.")
     new_role: str | None = optional("A new role, when the dataset is used in its own again.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

@@ -9,7 +9,7 @@ import strawberry
 from db.access import Role
 from db.verbs import events
 from graphql_schema.event import Event
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.scalars import JSON
 
 
@@ -35,7 +35,7 @@ class EventInput:
 @strawberry.input(description="Events of any number of objects.")
 class LogEventsInput:
     events: list[EventInput] = given("At most 1 000, in any order.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

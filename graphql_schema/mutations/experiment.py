@@ -12,7 +12,7 @@ from db.access import Role
 from db.verbs import experiments
 from graphql_schema import enums
 from graphql_schema.experiment import Experiment
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload
 from graphql_schema.scalars import JSON, MetricValue, SafeInt
 
@@ -59,7 +59,7 @@ class CreateExperimentInput:
     )
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of an experiment. What is absent stays as it is.")
@@ -89,7 +89,7 @@ class UpdateExperimentInput:
     id: strawberry.ID = given("The experiment.")
     patch: ExperimentPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A sign of life.")
@@ -103,7 +103,7 @@ class FinishExperimentInput:
     id: strawberry.ID = given("The experiment.")
     status: ExperimentOutcome = given("How it ended.")
     ended_at: datetime | None = optional("When it ended, not before it started; now when absent.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A deleted experiment to bring back.")
@@ -111,7 +111,7 @@ class RestoreExperimentInput:
     id: strawberry.ID = given("The experiment.")
     new_name: str | None = optional("A new name, when its own is in use again.")
     new_external_id: str | None = optional("A new external id, when its own is in use again.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

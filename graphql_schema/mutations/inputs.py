@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from graphql_schema.mutation import Payload, given, optional, payload, told
+from graphql_schema.mutation import Payload, given, optional, payload, retry_key, told
 from graphql_schema.scalars import SafeInt
 
 
@@ -12,7 +12,7 @@ from graphql_schema.scalars import SafeInt
 class DeleteInput:
     id: strawberry.ID = given("The object.")
     if_revision: SafeInt | None = optional("Delete it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload
@@ -28,4 +28,4 @@ class DeletePayload(Payload):
 class RestoreInput:
     id: strawberry.ID = given("The object.")
     new_name: str | None = optional("A new name, when its own is in use again.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()

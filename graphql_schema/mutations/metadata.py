@@ -6,7 +6,7 @@ import strawberry
 
 from db.access import Role
 from db.verbs import metadata
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key
 from graphql_schema.node import Entity
 from graphql_schema.scalars import JSON, SafeInt
 
@@ -20,7 +20,7 @@ class LogMetadataInput:
     )
     remove: list[str] | None = optional("Keys to remove, at most 1 000; those that are not there do no harm.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

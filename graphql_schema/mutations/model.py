@@ -7,7 +7,7 @@ import strawberry
 from db.access import Role
 from db.verbs import models
 from graphql_schema.model import Model
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload, RestoreInput
 from graphql_schema.scalars import JSON, SafeInt
 
@@ -21,7 +21,7 @@ class CreateModelInput:
     description: str | None = optional("What it is.")
     labels: list[str] | None = optional("Free words.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a model. What is absent stays as it is.")
@@ -39,7 +39,7 @@ class UpdateModelInput:
     id: strawberry.ID = given("The model.")
     patch: ModelPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

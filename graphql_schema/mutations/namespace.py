@@ -6,7 +6,7 @@ import strawberry
 
 from db.access import Role
 from db.verbs import namespaces
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload, RestoreInput
 from graphql_schema.namespace import Namespace
 from graphql_schema.scalars import JSON, SafeInt
@@ -18,7 +18,7 @@ class CreateNamespaceInput:
     description: str | None = optional("What it is for.")
     labels: list[str] | None = optional("Free words.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a namespace. What is absent stays as it is.")
@@ -34,7 +34,7 @@ class UpdateNamespaceInput:
     id: strawberry.ID = given("The namespace.")
     patch: NamespacePatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

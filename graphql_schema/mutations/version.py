@@ -8,7 +8,7 @@ from db.access import Role
 from db.verbs import tags, versions
 from graphql_schema import enums
 from graphql_schema.model import Model
-from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told
+from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload
 from graphql_schema.scalars import JSON, SafeInt
 from graphql_schema.version import ModelVersion
@@ -34,7 +34,7 @@ class CreateModelVersionInput:
     )
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="What to change of a model version. What is absent stays as it is.")
@@ -53,28 +53,28 @@ class UpdateModelVersionInput:
     id: strawberry.ID = given("The version.")
     patch: ModelVersionPatch = given("What to change.")
     if_revision: SafeInt | None = optional("Change it only when it is still at this revision.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A deleted model version to bring back.")
 class RestoreModelVersionInput:
     id: strawberry.ID = given("The version.")
     new_version: str | None = optional("A new version string, when its own is in use again.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A unique tag, and where it shall point.")
 class SetUniqueTagInput:
     version_id: strawberry.ID = given("The version that it shall point to.")
     tag: str = given("The tag, such as `prod`; 1 to 255 characters, none of them `/`, `:` or `@`.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @strawberry.input(description="A unique tag that shall point to nothing.")
 class RemoveUniqueTagInput:
     model_id: strawberry.ID = given("The model whose tag it is.")
     tag: str = given("The tag.")
-    idempotency_key: str | None = optional("Makes a retry safe: the same key and input give the same answer.")
+    idempotency_key: str | None = retry_key()
 
 
 @payload

@@ -10,7 +10,7 @@ import structlog
 
 from app import logs
 from app.gateway import Gateway
-from db import access, server_role
+from db import access
 from db.access import Caller
 from db.engine import Database
 from graphql_schema import schema
@@ -35,10 +35,8 @@ def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 async def kept_database(postgres: Postgres) -> AsyncIterator[Database]:
     """One database for all tests that only read, or do not mind each other's rows."""
-    async with postgres.new_database() as dsn:
-        database = await Database.connect(dsn, role=server_role.NAME)
+    async with postgres.new_connections() as database:
         yield database
-        await database.close()
 
 
 @pytest.fixture(scope="session")

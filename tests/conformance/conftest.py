@@ -15,7 +15,6 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from db import server_role
 from db.engine import Database
 from tests.app.serving import serving
 from tests.postgres import Postgres
@@ -29,10 +28,8 @@ Node = Callable[..., Coroutine[None, None, str]]
 @pytest.fixture(scope="session")
 async def kept_database(postgres: Postgres) -> AsyncIterator[Database]:
     """One database for all tests of the server from outside."""
-    async with postgres.new_database() as dsn:
-        database = await Database.connect(dsn, role=server_role.NAME)
+    async with postgres.new_connections() as database:
         yield database
-        await database.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from db import migrate, server_role
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from db.tables.row import metadata
-from tests.postgres import Postgres, in_memory
+from tests.postgres import Postgres, connected, in_memory
 
 TENANT = UUID(int=1)
 STREAM = UUID(int=2)
@@ -27,15 +26,6 @@ ROWS = "SELECT array_agg(row ORDER BY row::text)::text FROM ({}) AS row"
 EVERYTHING = ROWS.format(
     " UNION ALL ".join(f'SELECT it.ctid::text, it::text FROM "{name}" AS it' for name in metadata.tables)
 )
-
-
-@asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def start(dsn: str) -> str | None:

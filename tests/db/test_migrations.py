@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.embedded_folder import WHEEL, WHEEL_VERSIONS
 from db.tables.row import metadata
-from tests.postgres import Postgres
+from tests.postgres import Postgres, connected
 
 # Columns in their order, constraints and indexes as PostgreSQL prints them, sequences.
 CATALOG = """
@@ -57,15 +55,6 @@ async def tables(dsn: str) -> set[str]:
     async with connected(dsn) as connection:
         names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         return {row["tablename"] for row in names}
-
-
-@asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def engine_for(dsn: str) -> AsyncEngine:
