@@ -6,7 +6,7 @@ from db.tables.dataset import Dataset, DatasetUse
 from db.tables.derived import EventDuration
 from db.tables.experiment import Checkpoint, Experiment, Heartbeat, Parameter
 from db.tables.feed import AuditEvent, Event, IdempotencyRecord, Installation, StreamHead
-from db.tables.metric import Point, Series
+from db.tables.metric import MetricAuthor, MetricBatch, MetricSegment, MetricWriter, OpaquePoint, Series
 from db.tables.namespace import Namespace, Object
 from db.tables.registry import Model, ModelVersion, TagChange, UniqueTag
 
@@ -24,12 +24,16 @@ __all__ = [
     "Heartbeat",
     "IdempotencyRecord",
     "Installation",
+    "MetricAuthor",
+    "MetricBatch",
+    "MetricSegment",
+    "MetricWriter",
     "Model",
     "ModelVersion",
     "Namespace",
     "Object",
+    "OpaquePoint",
     "Parameter",
-    "Point",
     "RoleGrant",
     "Series",
     "StreamHead",

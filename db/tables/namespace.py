@@ -57,3 +57,4 @@ class Namespace(EntityRow, table=True):
     description: str | None = None
     lineage: list[UUID] = Field(sa_type=ARRAY(PG_UUID), nullable=False)
     visible: bool = True
+    raw_metric_days: int | None = None
