@@ -68,12 +68,28 @@ class LabelFilter:
     any: list[str] | None = _described("Carries at least one of these.")
 
 
-@strawberry.enum(description="A figure kept of every series, over its finite values.")
+@strawberry.enum(
+    description="A figure kept of every series, over its finite values. Lists find LAST, MIN, MAX and MEAN by an index;"
+    " by the others they look at each row, so bound those by a namespace or by another condition."
+)
 class MetricAggregate(enum.Enum):
-    LAST = strawberry.enum_value("last", description="The newest value; may be non-finite.")
-    MIN = strawberry.enum_value("min", description="The least finite value.")
-    MAX = strawberry.enum_value("max", description="The greatest finite value.")
-    MEAN = strawberry.enum_value("mean", description="The arithmetic mean of the finite values.")
+    LAST = strawberry.enum_value(
+        "last", description="The value with the greatest step, or the newest; may be non-finite. Indexed."
+    )
+    MIN = strawberry.enum_value("min", description="The least finite value. Indexed.")
+    MAX = strawberry.enum_value("max", description="The greatest finite value. Indexed.")
+    MEAN = strawberry.enum_value("mean", description="The arithmetic mean of the finite values. Indexed.")
+    FIRST = strawberry.enum_value(
+        "first", description="The value with the least step, or the oldest; may be non-finite. Not indexed."
+    )
+    COUNT = strawberry.enum_value("count", description="How many points there are, of any kind. Not indexed.")
+    NON_FINITE_COUNT = strawberry.enum_value(
+        "non_finite_count", description="How many points are NaN or infinite. Not indexed."
+    )
+    FIRST_STEP = strawberry.enum_value("first_step", description="The least step of a point. Not indexed.")
+    LAST_STEP = strawberry.enum_value("last_step", description="The greatest step of a point. Not indexed.")
+    MIN_STEP = strawberry.enum_value("min_step", description="The step of the least finite value. Not indexed.")
+    MAX_STEP = strawberry.enum_value("max_step", description="The step of the greatest finite value. Not indexed.")
 
 
 @strawberry.input(

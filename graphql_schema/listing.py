@@ -110,7 +110,7 @@ class Listing:
         if self.labels:
             found.append(("labels", filters.LabelFilter | None, filters.on_labels, "By label."))
         if self.metrics:
-            text = "By aggregates of its series. Indexed by key."
+            text = "By aggregates of its series, indexed by key where the aggregate says so."
             found.append(("metrics", list[filters.MetricFilter] | None, filters.on_metrics, text))
         if self.parameters:
             text = "By hyperparameters. Indexed."

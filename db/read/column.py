@@ -87,6 +87,12 @@ def reference(alias: str, name: str) -> str:
     return f"{alias}.{identifier(name)}"
 
 
+def as_double(table: AnyTable, name: str, alias: str) -> str:
+    """A numeric column as a double: what filters compare it as, and cursors hold of it."""
+    value = reference(alias, name)
+    return f"{value}::float8" if isinstance(table_column(table, name).type, Integer) else value
+
+
 def is_enumeration(column: Column[object]) -> bool:
     """Its table knows every word that it may hold."""
     known = f"ck_{column.table.name}_{column.name}_known"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from db.read.column import reference
+from db.read.column import as_double, reference
 from db.read.sql import Bind, Statement
+from db.tables import Series
 
 
 class Condition(Protocol):
@@ -126,7 +127,7 @@ class ParameterIs:
 
 @dataclass(frozen=True)
 class MetricIs:
-    """An aggregate of one of the row's series."""
+    """An aggregate of one of the row's series: any numeric column of its summary."""
 
     key: Bind
     aggregate: str
@@ -138,7 +139,7 @@ class MetricIs:
             f"FROM series {inner} WHERE {inner}.tenant_id = {statement.tenant}"
             f" AND {inner}.owner_id = {alias}.id AND {inner}.key = {statement.bind(self.key)} AND {inner}.leg = 0"
         )
-        return tested(found, reference(inner, self.aggregate), self.tests, statement)
+        return tested(found, as_double(Series, self.aggregate, inner), self.tests, statement)
 
 
 @dataclass(frozen=True)

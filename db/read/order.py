@@ -8,17 +8,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db.read.column import AnyTable, reference, renderer, table_column
+from db.read.column import AnyTable, as_double, reference, renderer, table_column
 from db.read.sql import Bind, Expression, Pieces, Statement
+from db.tables import Series
+from db.tables.metric import AGGREGATES
 from db.text import fault_in
 
 Prepare = Callable[[Statement, str], tuple[str, str]]
 """Of a statement and an alias: a join to add (may be empty), and the value's SQL."""
 
 
+MAY_BE_NON_FINITE = ("first", "last")
+"""Figures of a series that may be NaN or infinite. All others are of finite values, or count."""
+
+
 @dataclass(frozen=True)
 class Ranking:
-    """An aggregate of a series of the row, which an index of series holds in order."""
+    """An aggregate of a series of the row. An index of series holds those of `AGGREGATES` in order."""
 
     key: Bind
     aggregate: str
@@ -30,11 +36,17 @@ class Ranking:
 
     def value(self, series: str) -> str:
         """What the index holds."""
-        return reference(series, self.aggregate)
+        return as_double(Series, self.aggregate, series)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether there is an index to walk."""
+        return self.aggregate in AGGREGATES
 
     def is_there(self, series: str) -> str:
-        """Condition on the value: it counts in the order. All figures but the last value are of finite values only."""
-        return is_finite(self.value(series)) if self.aggregate == "last" else f"{self.value(series)} IS NOT NULL"
+        """Condition on the value: it counts in the order. All figures but first and last are finite."""
+        value = self.value(series)
+        return is_finite(value) if self.aggregate in MAY_BE_NON_FINITE else f"{value} IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -98,16 +110,17 @@ def cursor_cast(python_type: type) -> str:
 
 
 def by_metric(key: Bind, aggregate: str, *, descending: bool) -> SortKey:
-    """Order by an aggregate of a series of the row; rows without it come last."""
+    """Order by an aggregate of a series of the row; rows without it come last. Without an index, they are sorted."""
     ranking = Ranking(key, aggregate)
 
     def prepare(statement: Statement, alias: str) -> tuple[str, str]:
         inner = statement.alias()
         value = ranking.value(inner)
         join = f" LEFT JOIN series {inner} ON {ranking.named(statement, inner)} AND {inner}.owner_id = {alias}.id"
-        return join, finite(value) if aggregate == "last" else value
+        return join, finite(value) if aggregate in MAY_BE_NON_FINITE else value
 
-    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True, ranking)
+    walked = ranking if ranking.is_indexed else None
+    return SortKey(f"metric:{aggregate}", prepare, "float8", lambda v: f"to_json({v})::text", descending, True, walked)
 
 
 def by_parameter(path: Bind, *, descending: bool, numeric: bool) -> SortKey:

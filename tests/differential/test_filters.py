@@ -58,7 +58,7 @@ class Conditions:
         """Conditions on metrics, or on values at paths."""
         numbers, texts = VOCABULARY.numbers, VOCABULARY.texts
         if type_.name == "MetricFilter":
-            for aggregate in ("LAST", "MIN", "MAX", "MEAN"):
+            for aggregate in graphql_schema.type_map["MetricAggregate"].values:  # type: ignore[attr-defined]
                 for test in self.tests(graphql_schema.type_map["NumberFilter"], numbers):
                     yield {"key": self.random.choice(["loss", "acc"]), "aggregate": aggregate, "is": test}
             return
