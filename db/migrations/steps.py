@@ -92,6 +92,11 @@ def blob(*names: str) -> Columns:
     return _columns(names, sa.LargeBinary())
 
 
+def ranges(*names: str) -> Columns:
+    """Sets of 64-bit integers, as ranges."""
+    return _columns(names, postgresql.INT8MULTIRANGE())
+
+
 def boolean(*names: str) -> Columns:
     """Truths."""
     return _columns(names, sa.Boolean())
