@@ -23,7 +23,8 @@ NAME = sa.text(
     "UPDATE series SET id = :id WHERE tenant_id = :tenant AND owner_id = :owner AND key = :key AND leg = :leg"
 )
 POINTS = sa.text("""
-    SELECT position, step, (extract(epoch FROM wall_time) * 1000000)::bigint AS time, number, wall_time, string, "binary"
+    SELECT position, step, wall_time, (extract(epoch FROM wall_time) * 1000000)::bigint AS time,
+        number, string, "binary"
     FROM point
     WHERE tenant_id = :tenant AND owner_id = :owner AND key = :key AND leg = :leg AND position > :after
     ORDER BY position LIMIT :limit

@@ -127,9 +127,11 @@ STAND_IN_FOR_CITUS = """
 CREATE SCHEMA noted;
 CREATE TABLE noted.call (called text, with_name text, links int);
 CREATE FUNCTION create_reference_table(it regclass) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO noted.call SELECT 'everywhere', it, count(*) FROM pg_constraint WHERE contype = 'f' AND it IN (conrelid, confrelid) $$;
+    INSERT INTO noted.call SELECT 'everywhere', it, count(*) FROM pg_constraint
+    WHERE contype = 'f' AND it IN (conrelid, confrelid) $$;
 CREATE FUNCTION create_distributed_table(it regclass, by text) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO noted.call SELECT by, it, count(*) FROM pg_constraint WHERE contype = 'f' AND it IN (conrelid, confrelid) $$;
+    INSERT INTO noted.call SELECT by, it, count(*) FROM pg_constraint
+    WHERE contype = 'f' AND it IN (conrelid, confrelid) $$;
 SET allow_system_table_mods = on;
 INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
 SELECT 99999, 'citus', 10, 'noted'::regnamespace, false, '13';
