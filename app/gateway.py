@@ -16,6 +16,7 @@ from db.access import Caller
 from db.engine import Database
 from graphql_schema.documents import Documents
 from graphql_schema.errors import RequestError
+from graphql_schema.executor import Context
 from graphql_schema.operation import Operation
 
 MEBIBYTE: Final = 1_048_576
@@ -86,6 +87,10 @@ class Gateway:
     observe: Callable[[Finished], None] = unobserved
     count_sockets: Callable[[int], None] = uncounted
     count_subscriptions: Callable[[int], None] = uncounted
+
+    def context(self, caller: Caller, request_id: str) -> Context:
+        """What an operation is executed with."""
+        return Context(self.database, caller, request_id)
 
     def report(
         self,

@@ -32,7 +32,7 @@ async def answer(
     Raises:
         RequestError: `LIMIT_EXCEEDED`, it takes too long.
     """
-    context = executor.Context(database=gateway.database, caller=caller, request_id=request_id)
+    context = gateway.context(caller, request_id)
     seconds = gateway.limits.execution_seconds
     if operation.kind == "query" and seconds >= gateway.database.longest_read:
         # One statement, which the database layer ends in time; a second clock would cost a tenth of a small read.

@@ -76,14 +76,14 @@ class SocketOperation:
         await self._send_result(result)
 
     async def _follow(self, operation: Operation) -> None:
-        context = executor.Context(self._gateway.database, self._caller, self._request_id)
-        results = executor.subscribe(operation, self._request.variables, context)
+        context = self._gateway.context(self._caller, self._request_id)
+        frames = executor.subscribe(operation, self._request.variables, context)
         self._gateway.count_subscriptions(1)
         try:
             # Closed here and not by the garbage collector, so that what it holds is free at once.
-            async with contextlib.aclosing(results):
-                async for result in results:
-                    await self._send_result(result)
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    await self._send_result(frame.json)
         finally:
             self._gateway.count_subscriptions(-1)
 

@@ -15,10 +15,11 @@ from db.feed.follow import place_of, spans
 from db.read.sql import Environment
 from db.transaction import Call, Result, run
 from graphql_schema.errors import RequestError, RequestErrors
+from graphql_schema.frame import Frame
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.strings import check_variables
-from graphql_schema.subscription import PLACE, SPAN, read_position, refusal, renewed, require_sight
+from graphql_schema.subscription import PLACE, SPAN, read_position, refusal, renewed, require_sight, written
 
 RENEWAL_INTERVAL: Final = 1.0  # seconds after which a follower's roles are looked up anew
 
@@ -109,7 +110,7 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
 
 async def subscribe(
     operation: Operation, variables: Mapping[str, Any] | None, context: Context
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[Frame, None]:
     """Every frame of a subscription, each a whole result.
 
     Raises:
@@ -124,7 +125,7 @@ async def subscribe(
         raise refusal(error) from error
 
 
-async def _frames(operation: Operation, values: Mapping[str, Any], context: Context) -> AsyncIterator[bytes]:
+async def _frames(operation: Operation, values: Mapping[str, Any], context: Context) -> AsyncIterator[Frame]:
     database, caller = context.database, context.caller
     renewed_at = told_at = time.monotonic()
     is_behind = True
@@ -145,4 +146,4 @@ async def _frames(operation: Operation, values: Mapping[str, Any], context: Cont
         is_due = (is_behind and not span.catching_up) or time.monotonic() - told_at >= follow.HEARTBEAT_INTERVAL
         if is_full or span.is_empty or is_due:
             told_at, is_behind = time.monotonic(), span.catching_up
-            yield text.encode()
+            yield Frame(text.encode(), written(span, place).strip('"'))

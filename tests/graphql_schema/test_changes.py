@@ -37,7 +37,7 @@ async def frames(graph: Graph, **variables: Any) -> AsyncGenerator[dict[str, Any
     context = Context(graph.database, graph.caller, "test-request")
     async with aclosing(subscribe(documents.prepare(FOLLOW), variables, context)) as stream:
         async for frame in stream:
-            yield orjson.loads(frame)["data"]["changes"]
+            yield orjson.loads(frame.json)["data"]["changes"]
 
 
 async def until(graph: Graph, count: int, **variables: Any) -> list[dict[str, Any]]:
