@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 import db.tables  # noqa: F401 - its import declares the tables in the metadata
+from db.jobs import names as jobs
 from db.tables.row import metadata
 
 NAME = "modelbox_server"
@@ -27,15 +28,15 @@ SELECT role.oid IS NOT NULL AS exists, coalesce(role.rolsuper, false) AS mighty,
 FROM (SELECT rolsuper OR rolcreaterole AS may_create FROM pg_roles WHERE rolname = current_user) AS us
 LEFT JOIN pg_roles AS role ON role.rolname = $1
 """
-# The tables, whether we may grant rights on them to another than the owner, and what the role holds.
+# The tables and sequences, whether we may grant rights on them to another than the owner, and what the role holds.
 TABLES = """
-SELECT relname AS name, pg_has_role(relowner, 'USAGE') AND pg_get_userbyid(relowner) <> $1 AS ours,
+SELECT relname AS name, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, pg_has_role(relowner, 'USAGE') AND pg_get_userbyid(relowner) <> $1 AS ours,
     ARRAY(
         SELECT privilege_type FROM aclexplode(relacl)
         JOIN pg_roles ON pg_roles.oid = grantee WHERE rolname = $1
     ) AS held
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE nspname = current_schema() AND relkind IN ('r', 'p') AND relname = ANY($2)
+WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'S') AND relname = ANY($2)
 """
 
 
@@ -62,9 +63,9 @@ async def refresh(connection: asyncpg.Connection[Any]) -> None:
     for table in await _tables(connection):
         wanted = rights(table["name"])
         if table["ours"] and set(table["held"]) != wanted:
+            what = f'{table["kind"]} "{table["name"]}"'
             await connection.execute(
-                f'REVOKE ALL ON "{table["name"]}" FROM {NAME};'
-                f'GRANT {", ".join(sorted(wanted))} ON "{table["name"]}" TO {NAME}'
+                f"REVOKE ALL ON {what} FROM {NAME};GRANT {', '.join(sorted(wanted))} ON {what} TO {NAME}"
             )
 
 
@@ -78,7 +79,9 @@ async def is_usable(connection: asyncpg.Connection[Any]) -> bool:
 
 
 def rights(table: str) -> set[str]:
-    """What the role may do with a table."""
+    """What the role may do with a table or a sequence."""
+    if table in jobs.SEQUENCES:
+        return {"USAGE"}
     if table in READ_ONLY:
         return {"SELECT"}
     return {"SELECT", "INSERT"} if table in APPEND_ONLY else {"SELECT", "INSERT", "UPDATE", "DELETE"}
@@ -91,7 +94,8 @@ async def _about(connection: asyncpg.Connection[Any]) -> asyncpg.Record:
 
 
 async def _tables(connection: asyncpg.Connection[Any]) -> list[asyncpg.Record]:
-    return list(await connection.fetch(TABLES, NAME, [*metadata.tables, "alembic_version"]))
+    names = [*metadata.tables, "alembic_version", *jobs.TABLES, *jobs.SEQUENCES]
+    return list(await connection.fetch(TABLES, NAME, names))
 
 
 async def _create(connection: asyncpg.Connection[Any]) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from db import migrate, server_role
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
+from db.jobs import names as jobs
 from db.tables.row import metadata
 from tests.postgres import Postgres, connected, in_memory
 
@@ -197,13 +198,16 @@ async def test_rights_are_exactly_those(dsn: str) -> None:
         "installation": {"SELECT"},
         "alembic_version": {"SELECT"},
     }
-    assert {name: set(rights) for name, rights in held} == dict.fromkeys(metadata.tables, everything) | exceptions
+    tables = dict.fromkeys((*metadata.tables, *jobs.TABLES), everything)
+    sequences = dict.fromkeys(jobs.SEQUENCES, {"USAGE"})
+    assert {name: set(rights) for name, rights in held} == tables | sequences | exceptions
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        "REVOKE ALL ON point FROM modelbox_server",  # as a later migration's table is born
+        "REVOKE ALL ON event FROM modelbox_server",  # as a later migration's table is born
+        "REVOKE ALL ON SEQUENCE pgqueuer_id_seq FROM modelbox_server",
         "GRANT UPDATE ON audit_event TO modelbox_server",
     ],
 )
