@@ -30,7 +30,8 @@ LEFT JOIN pg_roles AS role ON role.rolname = $1
 """
 # The tables and sequences, whether we may grant rights on them to another than the owner, and what the role holds.
 TABLES = """
-SELECT relname AS name, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, pg_has_role(relowner, 'USAGE') AND pg_get_userbyid(relowner) <> $1 AS ours,
+SELECT relname AS name, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+    pg_has_role(relowner, 'USAGE') AND pg_get_userbyid(relowner) <> $1 AS ours,
     ARRAY(
         SELECT privilege_type FROM aclexplode(relacl)
         JOIN pg_roles ON pg_roles.oid = grantee WHERE rolname = $1

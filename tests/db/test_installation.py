@@ -199,7 +199,7 @@ async def test_rights_are_exactly_those(dsn: str) -> None:
         "alembic_version": {"SELECT"},
     }
     tables = dict.fromkeys((*metadata.tables, *jobs.TABLES), everything)
-    sequences = dict.fromkeys(jobs.SEQUENCES, {"USAGE"})
+    sequences = {name: {"USAGE"} for name in jobs.SEQUENCES}
     assert {name: set(rights) for name, rights in held} == tables | sequences | exceptions
 
 
