@@ -1,113 +1,149 @@
-"""The points of one call: checked, and sorted into their series."""
+"""What a call logs: checked, and as arrays for each object."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from db.errors import Invalid
-from db.metrics.figures import Point
+from db.metrics.columns import Columns, Ints
+from db.metrics.point_rows import Point, part_of_points
+from db.metrics.point_table import Table, part_of_table
+from db.metrics.series_part import Opaque, Path, joined, other_kind
 from db.text import check_text
+
+__all__ = ["MAX_BATCHES", "MAX_POINTS", "MAX_SERIES", "Batch", "Opaque", "Point", "Table", "batches", "digest"]
 
 MAX_POINTS: Final = 10_000
 MAX_SERIES: Final = 1_000
-MAX_KEY_BYTES: Final = 1_000
-MAX_STRING: Final = 1_048_576
-POINTS: Final = ("input", "points")
-
-KINDS: Final = {"value": "FLOAT", "string": "STRING", "bytes": "BYTES"}
-"""What a series holds, by the field that gives a value."""
-
-_SEPARATORS: Final = ("Cc", "Zl", "Zp")
+MAX_BATCHES: Final = 100
+MAX_WRITER: Final = 255
+INPUT: Final = ("input",)
+_OF_ONE: Final = ("object_id", "points", "columns")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Batch:
-    """The new points of one series, in order of arrival; `place` and `given` tell where the first one stood."""
+    """New points of one object.
 
-    key: str
-    place: int
-    given: str
-    points: list[Point] = field(default_factory=list)
+    `keys` are its series of floats, sorted and distinct; `counts` says how many points of `columns`, which is in that
+    order, each has. `opaque` are its other series, sorted by key. `path` is that of the input object that holds
+    `objectId`; `places` finds where a key's first value stands in the input, for refusals.
+    """
+
+    object_id: str
+    path: Path
+    keys: list[str]
+    counts: Ints
+    columns: Columns
+    opaque: Sequence[Opaque] = ()
+    places: Callable[[str], Path] = field(default=lambda key: (key,), repr=False)
 
     @property
-    def kind(self) -> str:
-        """What its values are."""
-        return KINDS[self.given]
+    def point_count(self) -> int:
+        """How many points there are, of every kind."""
+        return len(self.columns) + sum(len(series.points) for series in self.opaque)
 
-    def require_kind(self, kind: str, given: str, place: int) -> None:
-        """Raises Invalid, naming the point, when the series holds values of another kind."""
-        if KINDS[given] != kind:
-            known = next(name for name, value in KINDS.items() if value == kind)
-            raise Invalid(
-                f"The series {self.key!r} holds {kind}, which its first point settled: give `{known}` instead of"
-                f" `{given}`, or use another key.",
-                path=(*POINTS, str(place), given),
-            )
+    @property
+    def all_keys(self) -> list[str]:
+        """The keys of all series, sorted."""
+        return sorted([*self.keys, *(series.key for series in self.opaque)]) if self.opaque else self.keys
 
-
-def batches(points: Sequence[Mapping[str, Any]]) -> list[Batch]:
-    """The series of a call, ordered by key.
-
-    Raises:
-        Invalid: too many points or keys; or a point, named by its index, with a bad key, without
-            exactly one value, or of another kind than those before it.
-    """
-    if len(points) > MAX_POINTS:
-        raise Invalid(f"`input.points` has {len(points)} points; a call takes {MAX_POINTS}. Split them.", path=POINTS)
-    found: dict[str, Batch] = {}
-    for place, given in enumerate(points):
-        name = _given(given, place)
-        key = given["key"]
-        batch = found.get(key)
-        if batch is None:
-            batch = found[key] = Batch(check_key(key, place), place, name)
-        batch.require_kind(batch.kind, name, place)
-        batch.points.append(_point(given, name, place))
-    if len(found) > MAX_SERIES:
-        raise Invalid(f"`input.points` has {len(found)} keys; a call takes {MAX_SERIES}. Split them.", path=POINTS)
-    return [found[key] for key in sorted(found)]
+    def refusal(self, key: str, kind: str) -> Invalid:
+        """What to raise when the stored series of this key holds values of another kind."""
+        return other_kind(key, kind, self.places(key))
 
 
-def _given(point: Mapping[str, Any], place: int) -> str:
-    """The one field that gives the point's value."""
-    given = [name for name in KINDS if point.get(name) is not None]
-    if len(given) != 1:
-        found = "none of them" if not given else " and ".join(f"`{name}`" for name in given)
-        where = (*POINTS, str(place), "value")
-        raise Invalid(f"A point has exactly one of `value`, `string` and `bytes`; this one has {found}.", path=where)
-    return given[0]
-
-
-def _point(point: Mapping[str, Any], name: str, place: int) -> Point:
-    value = point[name]
-    if name == "string":
-        where = (*POINTS, str(place), name)
-        value = check_text(value, what=".".join(where), max_length=MAX_STRING, path=where)
-    number, string, binary = (value if name == kind else None for kind in KINDS)
-    return Point(point.get("step"), point.get("wall_time"), number, string, binary)
-
-
-def check_key(key: str, place: int) -> str:
-    """The key of a series as it stands: compared exactly, not normalised, `/` allowed.
+def batches(arguments: Mapping[str, Any]) -> list[Batch]:
+    """The points of a call by object, in the order of the input. Arguments that the input left out may be missing.
 
     Raises:
-        Invalid: it is empty, too long, has blanks at an end, or holds control characters.
+        Invalid: something is not as it should be; the path names it by its index or its key.
     """
-    where = (*POINTS, str(place), "key")
-    what = ".".join(where)
-    check_text(key, what=what, max_length=MAX_KEY_BYTES, path=where)
-    size = len(key.encode())
-    if size > MAX_KEY_BYTES:
-        raise Invalid(f"`{what}` is {size} bytes long; at most {MAX_KEY_BYTES} are allowed. Shorten it.", path=where)
-    if not key or key != key.strip():
-        raise Invalid(
-            f"`{what}` is empty, or begins or ends with a blank. Give a key such as `train/loss`.", path=where
-        )
-    for character in key:
-        if unicodedata.category(character) in _SEPARATORS:
-            code = f"U+{ord(character):04X}"
-            raise Invalid(f"`{what}` contains the control character {code}. Remove it.", path=where)
-    return key
+    _check_writer(arguments.get("writer"), arguments.get("sequence"))
+    several = arguments.get("batches")
+    if several is None:
+        return _checked([_batch(arguments, INPUT)], INPUT)
+    for name, spelled in zip(_OF_ONE, ("objectId", "points", "columns"), strict=True):
+        if arguments.get(name) is not None:
+            message = "Give either `batches`, or `objectId` with its points; not both."
+            raise Invalid(message, path=(*INPUT, spelled))
+    return _checked(_several(several, (*INPUT, "batches")), (*INPUT, "batches"))
+
+
+def digest(given: Iterable[Batch]) -> bytes:
+    """A hash that is equal for equal points, whatever form they came in."""
+    hashed = hashlib.sha256()
+    for batch in given:
+        opaque = [(series.key, series.kind, series.points) for series in batch.opaque]
+        hashed.update(repr((batch.object_id, batch.keys, opaque)).encode("utf-8", "surrogatepass"))
+        for array in (batch.counts, batch.columns.steps, batch.columns.times, batch.columns.values):
+            hashed.update(array.tobytes())
+    return hashed.digest()
+
+
+def _several(given: Sequence[Mapping[str, Any]], path: Path) -> list[Batch]:
+    if not given:
+        raise Invalid("`input.batches` is empty. Give at least one.", path=path)
+    if len(given) > MAX_BATCHES:
+        message = f"`input.batches` has {len(given)} objects; a call takes {MAX_BATCHES}. Split them."
+        raise Invalid(message, path=path)
+    seen: set[str] = set()
+    found = []
+    for place, each in enumerate(given):
+        batch = _batch(each, (*path, str(place)))
+        if batch.object_id in seen:
+            message = f"{batch.object_id} stands in an earlier batch. Give an object's points in one."
+            raise Invalid(message, path=(*batch.path, "objectId"))
+        seen.add(batch.object_id)
+        found.append(batch)
+    return found
+
+
+def _batch(given: Mapping[str, Any], path: Path) -> Batch:
+    object_id, points, table = (given.get(name) for name in _OF_ONE)
+    if object_id is None:
+        raise Invalid("Name the object that was measured.", path=(*path, "objectId"))
+    if points is None and table is None:
+        raise Invalid("Give `points` or `columns`.", path=(*path, "points"))
+    parts = []
+    if points is not None:
+        _check_count(len(points), (*path, "points"))
+        parts.append(part_of_points(points, (*path, "points")))
+    if table is not None:
+        parts.append(part_of_table(table, (*path, "columns")))
+    part = parts[0] if len(parts) == 1 else joined(*parts)
+    return Batch(object_id, path, part.keys, part.counts, part.columns, part.opaque, part.places)
+
+
+def _checked(found: list[Batch], path: Path) -> list[Batch]:
+    """The batches, when all together are not too many."""
+    points = sum(batch.point_count for batch in found)
+    keys = sum(len(batch.keys) + len(batch.opaque) for batch in found)
+    if points > MAX_POINTS or keys > MAX_SERIES:
+        where = path if path != INPUT else (*INPUT, found[0].places(found[0].all_keys[-1])[1])
+        _check_count(points, where)
+        message = f"`{'.'.join(where)}` has {keys} keys; a call takes {MAX_SERIES}. Split them."
+        raise Invalid(message, path=where)
+    return found
+
+
+def _check_count(points: int, path: Path) -> None:
+    if points > MAX_POINTS:
+        message = f"`{'.'.join(path)}` has {points} points; a call takes {MAX_POINTS}. Split them."
+        raise Invalid(message, path=path)
+
+
+def _check_writer(writer: str | None, sequence: int | None) -> None:
+    if writer is None and sequence is None:
+        return
+    if writer is None or sequence is None:
+        missing = "writer" if writer is None else "sequence"
+        raise Invalid("`writer` and `sequence` go together. Give both or neither.", path=(*INPUT, missing))
+    if not check_text(writer, what="input.writer", max_length=MAX_WRITER):
+        raise Invalid(f"`input.writer` is empty. Give 1 to {MAX_WRITER} characters.", path=(*INPUT, "writer"))
+    if sequence < 0:
+        message = f"`input.sequence` is {sequence}. Count a writer's calls from 0."
+        raise Invalid(message, path=(*INPUT, "sequence"))
