@@ -37,8 +37,7 @@ def check_key(key: str, path: Callable[[], tuple[str, ...]]) -> str:
             f"`{what}` is empty, or begins or ends with a blank. Give a key such as `train/loss`.", path=where
         )
     for character in key:
-        if unicodedata.category(character) in SHOWN: Final = 100
-_SEPARATORS:
+        if unicodedata.category(character) in _SEPARATORS:
             code = f"U+{ord(character):04X}"
             raise Invalid(f"`{what}` contains the control character {code}. Remove it.", path=where)
     return key
