@@ -7,10 +7,11 @@ There are no resolvers: the runner in `db.transaction` gets the verb and the com
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -31,14 +32,15 @@ from db.errors import DomainError
 from db.read.link import by_id
 from db.read.nodes import ByIds, OnlyOne
 from db.read.plan import Leaf, One, Plan, compiled, literal
-from db.read.sql import Bind, Compiled, Environment, Expression, Statement
-from db.transaction import Call, Verb
+from db.read.sql import Bind, Compiled, Environment, Expression, Pieces, Statement, joined
+from db.transaction import Call, Lane, Verb
 from graphql_schema.fields import SOURCES, Argument, read_field, snake_case
 from graphql_schema.filters import plain
 from graphql_schema.selection import Nodes, Planner, Selected
 from graphql_schema.user_error import UserError
 
 RESULT = "$result"
+_BOUND: Final = re.compile(r"\$(\d+)::text")
 
 
 def given(description: str, **options: Any) -> Any:
@@ -136,6 +138,7 @@ class MutationRead:
 
     verb: Verb
     role: Role
+    lane: Lane | None = None
 
     def plan(self, selected: Selected) -> Plan:
         raise TypeError("a mutation is prepared, not planned")
@@ -150,9 +153,11 @@ class MutationRead:
             name=selected.name,
             verb=self.verb,
             role=self.role,
+            lane=self.lane,
             input=selected.arguments["input"].get,
             decode=decoder(definition.args["input"].type),
             answer=compiled(pieces, statement),
+            told=told_alone(pieces, statement),
             refuse=refuser(selected),
         )
 
@@ -165,25 +170,44 @@ class Prepared:
     name: str
     verb: Verb
     role: Role
+    lane: Lane | None
     input: Callable[[Environment], Any]
     decode: Callable[[Any], Any]
     answer: Compiled
+    told: Callable[[Environment], str] | None
     refuse: Callable[[DomainError], str]
 
     def call(self, env: Environment) -> Call:
         """What the runner is to do."""
         arguments = self.decode(self.input(env))
         key = arguments.pop("idempotency_key", None)
-        return Call(self.name, self.verb, arguments, self.role, key)
+        return Call(self.name, self.verb, arguments, self.role, key, self.lane)
+
+
+def told_alone(pieces: Pieces, statement: Statement) -> Callable[[Environment], str] | None:
+    """How to write a payload that needs nothing from the database: only what the verb told."""
+    found: list[str | Bind] = []
+    for piece in joined(pieces):
+        place = None if isinstance(piece, str) else _BOUND.fullmatch(piece.sql)
+        if not isinstance(piece, str) and place is None:
+            return None
+        found.append(statement.binds[int(place[1]) - 1] if place else str(piece))
+    return lambda env: "".join(part if isinstance(part, str) else part.get(env) for part in found)
 
 
 def mutation(
-    description: str, verb: Verb, role: Role, input_type: type, *, on: str = "the namespace that it is about"
+    description: str,
+    verb: Verb,
+    role: Role,
+    input_type: type,
+    *,
+    on: str = "the namespace that it is about",
+    lane: Lane | None = None,
 ) -> Any:
-    """A field of `Mutation`. Who may call it is said by its rule."""
+    """A field of `Mutation`. Who may call it is said by its rule; a `lane` runs many calls in one transaction."""
     needs = f"Needs the role {role.name} on {on}."
     argument = Argument("input", input_type, "What to do.", ...)
-    return read_field(MutationRead(verb, role), f"{description}\n\n{needs}", [argument])
+    return read_field(MutationRead(verb, role, lane), f"{description}\n\n{needs}", [argument])
 
 
 @cache

@@ -1,114 +1,148 @@
-"""The figures of a series, kept up to date as points arrive."""
+"""The figures of series, of points that arrive together; `db.metrics.append` adds them to those that are kept."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
-from operator import attrgetter, itemgetter
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-_step = attrgetter("step")
-_value = itemgetter(0)
+import numpy as np
+import numpy.typing as npt
 
+from db.metrics.columns import NONE, Columns, Floats, Ints
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a series: exactly one of `number`, `string` and `binary`."""
+Bools = npt.NDArray[np.bool_]
 
-    step: int | None = None
-    wall_time: datetime | None = None
-    number: float | None = None
-    string: str | None = None
-    binary: bytes | None = None
+_NEVER: Final = 2**63 - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the table `series` keeps. Fields are its columns; in series of strings and of bytes, numbers stay None."""
+    """What the table `series` keeps, a value for each of several series. Fields are its columns."""
 
-    count: int = 0
-    non_finite_count: int = 0
-    first_step: int | None = None
-    last_step: int | None = None
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-    first: float | None = None
-    last: float | None = None
-    min: float | None = None
-    min_step: int | None = None
-    max: float | None = None
-    max_step: int | None = None
-    sum: float | None = None
-    mean: float | None = None
-
-    def after(self, points: Sequence[Point]) -> Figures:
-        """The figures when these points have arrived, in this order."""
-        changes = {**_ends(self, points), **_times(self, points), **_extremes(self, points)}
-        return replace(self, count=self.count + len(points), **changes)
+    count: Sequence[int]
+    non_finite_count: Sequence[int]
+    first_step: Sequence[int | None]
+    last_step: Sequence[int | None]
+    first_at: Sequence[datetime | None]
+    last_at: Sequence[datetime | None]
+    first: Sequence[float | None]
+    last: Sequence[float | None]
+    min: Sequence[float | None]
+    min_step: Sequence[int | None]
+    max: Sequence[float | None]
+    max_step: Sequence[int | None]
+    mean: Sequence[float | None]
 
 
-NAMES = tuple(field.name for field in fields(Figures))
+def figures(columns: Columns, counts: Ints) -> Figures:
+    """The figures of series that lie one after the other, `counts[i]` > 0 points each, in order of arrival.
+
+    First and last go by step, of equal steps the oldest and the newest; by arrival where no point has a step. All
+    others run over finite values; of equal extremes, the first that came.
+    """
+    groups = _Groups(counts)
+    steps, values = columns.steps, columns.values
+    finite = np.isfinite(values)
+    finite_count = np.add.reduceat(finite, groups.starts, dtype=np.int64)
+    least_step = groups.least(np.where(steps == NONE, _NEVER, steps))
+    greatest_step = groups.greatest(steps)
+    first = groups.first(np.where(steps == NONE, _NEVER, steps) == least_step[groups.of])
+    last = groups.last(steps == greatest_step[groups.of])
+    least = groups.least(np.where(finite, values, math.inf))
+    greatest = groups.greatest(np.where(finite, values, -math.inf))
+    low = groups.first(finite & (values == least[groups.of]))
+    high = groups.first(finite & (values == greatest[groups.of]))
+    known = finite_count > 0
+    return Figures(
+        count=counts.tolist(),
+        non_finite_count=(counts - finite_count).tolist(),
+        first_step=_listed(least_step, least_step != _NEVER),
+        last_step=_listed(greatest_step, greatest_step != NONE),
+        **_moments(columns.times, groups),
+        first=values[first].tolist(),
+        last=values[last].tolist(),
+        min=_listed(values[low], known),
+        min_step=_listed(steps[low], known & (steps[low] != NONE)),
+        max=_listed(values[high], known),
+        max_step=_listed(steps[high], known & (steps[high] != NONE)),
+        mean=_listed(_means(values, finite, finite_count, (least, greatest)), known),
+    )
 
 
-def _ends(known: Figures, points: Sequence[Point]) -> dict[str, Any]:
-    """First and last by step, of equal steps the oldest and the newest; by arrival as long as no point has a step."""
-    stepped = [point for point in points if point.step is not None]
-    if not stepped:
-        if known.first_step is not None:
-            return {}
-        return {"first": known.first if known.count else points[0].number, "last": points[-1].number}
-    changes: dict[str, Any] = {}
-    least, greatest = min(stepped, key=_step), max(reversed(stepped), key=_step)
-    if known.first_step is None or _step(least) < known.first_step:
-        changes |= {"first": least.number, "first_step": least.step}
-    if known.last_step is None or _step(greatest) >= known.last_step:
-        changes |= {"last": greatest.number, "last_step": greatest.step}
-    return changes
+class _Groups:
+    """Rows that lie group by group."""
+
+    def __init__(self, counts: Ints) -> None:
+        self.ends = np.cumsum(counts)
+        self.starts = self.ends - counts
+        self._numbers = np.arange(len(counts))
+        self.of = np.repeat(self._numbers, counts)
+
+    def least(self, column: Any) -> Any:
+        return np.minimum.reduceat(column, self.starts)
+
+    def greatest(self, column: Any) -> Any:
+        return np.maximum.reduceat(column, self.starts)
+
+    def first(self, chosen: Bools) -> Ints:
+        """The first chosen row of each group; any row of it where there is none."""
+        rows = np.flatnonzero(chosen)
+        found = np.searchsorted(rows, self.starts)
+        return self._inside(np.append(rows, -1)[found])
+
+    def last(self, chosen: Bools) -> Ints:
+        """The last one."""
+        rows = np.flatnonzero(chosen)
+        found = np.searchsorted(rows, self.ends) - 1
+        return self._inside(np.append(rows, -1)[found])
+
+    def _inside(self, rows: Ints) -> Ints:
+        return np.clip(rows, self.starts, self.ends - 1)
 
 
-def _times(known: Figures, points: Sequence[Point]) -> dict[str, Any]:
-    times = [point.wall_time for point in points if point.wall_time is not None]
-    return {
-        "first_at": min((*times, *filter(None, [known.first_at])), default=None),
-        "last_at": max((*times, *filter(None, [known.last_at])), default=None),
-    }
+def _moments(times: Ints, groups: _Groups) -> dict[str, Any]:
+    earliest = groups.least(np.where(times == NONE, _NEVER, times))
+    latest = groups.greatest(times)
+    found = {"first_at": (earliest, _NEVER), "last_at": (latest, NONE)}
+    return {name: [None if at == none else moment(at) for at in ats.tolist()] for name, (ats, none) in found.items()}
 
 
-def _extremes(known: Figures, points: Sequence[Point]) -> dict[str, Any]:
-    """What runs over finite values. Of equal extremes, the first that came."""
-    numbers = [point.number for point in points if point.number is not None]
-    finite = [(p.number, p.step) for p in points if p.number is not None and math.isfinite(p.number)]
-    changes: dict[str, Any] = {"non_finite_count": known.non_finite_count + len(numbers) - len(finite)}
-    if not finite:
-        return changes
-    least, greatest = min(finite, key=_value), max(finite, key=_value)
-    if known.min is not None and known.min <= least[0]:
-        least = (known.min, known.min_step)
-    if known.max is not None and known.max >= greatest[0]:
-        greatest = (known.max, known.max_step)
-    total, mean = _mean(known, [number for number, _ in finite])
+def moment(microseconds: int) -> datetime:
+    """A time as a datetime."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds(at: datetime) -> int:
+    """A datetime as microseconds since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _means(values: Floats, finite: Bools, counts: Ints, bounds: tuple[Floats, Floats]) -> Floats:
+    """The mean of each group's finite values; right even where their sum is beyond a double."""
+    if len(counts) == len(values):
+        return values
+    listed, ends = values[finite].tolist(), np.cumsum(counts).tolist()
+    means = [_mean(listed[end - count : end]) for end, count in zip(ends, counts.tolist(), strict=True)]
     # Rounding may put the mean of equal values beside them.
-    changes |= {"sum": total, "mean": min(max(mean, least[0]), greatest[0])}
-    return {**changes, **dict(zip(("min", "min_step", "max", "max_step"), (*least, *greatest), strict=True))}
+    clipped: Floats = np.clip(np.array(means), *bounds)
+    return clipped
 
 
-def _mean(known: Figures, numbers: Sequence[float]) -> tuple[float, float]:
-    """Sum and mean of all finite values. The mean is right even where the sum is beyond a double."""
-    before = known.count - known.non_finite_count
-    count = before + len(numbers)
-    total = (known.sum or 0.0) + _sum(numbers)
-    if math.isfinite(total):
-        return total, total / count
-    # A quarter of each, so that no sum on the way is beyond a double either.
-    shares = [number / count / 4 for number in numbers]
-    mean = 4 * math.fsum([*shares, (known.mean or 0.0) / 4 * (before / count)])
-    return mean * count, mean
-
-
-def _sum(numbers: Sequence[float]) -> float:
+def _mean(numbers: Sequence[float]) -> float:
+    if not numbers:
+        return math.nan
     try:
-        return math.fsum(numbers)
+        return math.fsum(numbers) / len(numbers)
     except OverflowError:
-        return math.inf
+        # A quarter of each, so that no sum on the way is beyond a double either.
+        return 4 * math.fsum(number / len(numbers) / 4 for number in numbers)
+
+
+def _listed(column: Any, known: Bools) -> list[Any]:
+    if known.all():
+        return list(column.tolist())
+    return [value if is_known else None for value, is_known in zip(column.tolist(), known.tolist(), strict=True)]

@@ -37,6 +37,15 @@ BEAT = """
 """
 """Note a sign of life, at most ten times a second: more would say nothing new."""
 
+BEAT_ALL = """
+    UPDATE heartbeat h SET at = $3 FROM (
+        SELECT experiment_id FROM heartbeat
+        WHERE tenant_id = $1 AND experiment_id = ANY($2) AND at < $3::timestamptz - interval '100 milliseconds'
+        ORDER BY experiment_id FOR NO KEY UPDATE
+    ) due WHERE h.tenant_id = $1 AND h.experiment_id = due.experiment_id RETURNING h.experiment_id
+"""
+"""The same for many, locked in one order."""
+
 WAKE = """
     UPDATE experiment e SET status = 'RUNNING', updated_at = $3, revision = e.revision + 1
     FROM namespace n
@@ -142,6 +151,16 @@ async def sign_of_life(tx: Transaction, experiment_id: UUID) -> None:
         woken = await tx.fetchrow(WAKE, experiment_id, tx.now)
         if woken:
             note_status(tx, woken, "STALLED", "RUNNING")
+
+
+async def signs_of_life(by_experiment: Mapping[UUID, Transaction]) -> None:
+    """The same for many experiments, each in the name of who showed it; the transactions share a connection."""
+    tx = next(iter(by_experiment.values()))
+    for row in await tx.fetch(BEAT_ALL, list(by_experiment), tx.now):
+        mine = by_experiment[row["experiment_id"]]
+        woken = await mine.fetchrow(WAKE, row["experiment_id"], tx.now)
+        if woken:
+            note_status(mine, woken, "STALLED", "RUNNING")
 
 
 def note_status(tx: Transaction, row: Mapping[str, Any], before: str, after: str) -> None:

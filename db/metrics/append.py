@@ -1,0 +1,273 @@
+"""Points become durable: the batches of one or more calls, in one transaction, in a handful of statements.
+
+The order of locks is the same for all: writers, series (both sorted), heartbeats, the heads of metric streams
+(sorted), and last, by `Transaction.settle`, the heads of registry streams.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+
+from db.access import Role
+from db.errors import DomainError, NotFound
+from db.identifiers import parse_id
+from db.metrics import series_rows
+from db.metrics.batch import Batch
+from db.metrics.lot import gathered
+from db.metrics.series_part import Opaque
+from db.metrics.series_rows import Kept, Named
+from db.metrics.stream import stream_of
+from db.metrics.tail import encode
+from db.read.source import BY_KIND, ENTITIES, EXPERIMENT
+from db.transaction import Result, Transaction
+from db.verbs import entity, experiments
+from db.verbs.entity import Home
+
+PREFIXES: Final = tuple(source.prefix for source in ENTITIES)
+LEG: Final = 0
+
+OWNERS: Final = f"""
+    SELECT o.id, o.kind, {entity.HOME} FROM object o
+    JOIN namespace h ON h.tenant_id = $1 AND h.id = o.namespace_id AND h.visible
+    WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND o.deleted_at IS NULL AND NOT EXISTS (
+        SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
+    )
+"""
+"""The objects of these ids that are not deleted, and where they live."""
+
+MARK: Final = """
+    INSERT INTO metric_writer AS known (tenant_id, owner_id, writer, applied, fresh)
+    SELECT $1, owner_id, writer, range_agg(number), range_agg(number)
+    FROM (
+        SELECT owner_id, writer, int8range(sequence, sequence + 1) AS number
+        FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS given(owner_id, writer, sequence)
+    ) new GROUP BY owner_id, writer ORDER BY owner_id, writer
+    ON CONFLICT (tenant_id, owner_id, writer) DO UPDATE
+        SET applied = known.applied + excluded.applied, fresh = excluded.applied - known.applied
+    RETURNING owner_id, writer, fresh
+"""
+"""Note the batches that writers bring, and learn which of them are new."""
+
+KEEP: Final = """
+    WITH taken AS (
+        INSERT INTO stream_head AS head (tenant_id, stream_id, seq, epoch, min_seq)
+        SELECT $1, stream_id, numbers, (SELECT epoch FROM installation LIMIT 1), 0
+        FROM unnest($2::uuid[], $3::bigint[]) AS new(stream_id, numbers) ORDER BY stream_id
+        ON CONFLICT (tenant_id, stream_id) DO UPDATE SET seq = head.seq + excluded.seq
+        RETURNING stream_id, seq
+    ), added AS (
+        INSERT INTO metric_batch (tenant_id, owner_id, seq, leg, recorded_at, actor_id, point_count, data)
+        SELECT $1, owner_id, taken.seq - later, $11, $10, actor_id, points, data
+        FROM unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::int[], $9::bytea[])
+            AS new(stream_id, owner_id, later, actor_id, points, data)
+        JOIN taken USING (stream_id)
+    )
+    SELECT stream_id, seq AS last FROM taken
+"""
+"""Take a number for each batch in its object's metric stream, and add it to the tail. `later` counts those behind."""
+
+KEEP_OPAQUE: Final = """
+    INSERT INTO opaque_point
+        (tenant_id, owner_id, series_id, position, leg, seq, step, wall_time, string, "binary")
+    SELECT $1, owner_id, series_id, place, $2, seq, step, wall_time, string, bytes
+    FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[],
+        $10::bytea[]) AS new(owner_id, series_id, place, seq, step, wall_time, string, bytes)
+"""
+
+
+@dataclass
+class Logged:
+    """One call: what it brings, and what becomes of it."""
+
+    tx: Transaction
+    batches: Sequence[Batch]
+    writer: str | None = None
+    sequence: int | None = None
+    error: DomainError | None = None
+    kept: list[Accepted] = field(default_factory=list)
+
+    def result(self) -> Result:
+        """What was done, for the answer."""
+        first = self.kept[0]
+        return {
+            "object": first.owner_id,
+            "objectPrefix": first.batch.object_id.partition("_")[0],
+            "keys": first.batch.all_keys,
+            "objects": [batch.owner_id for batch in self.kept],
+            "objectsPrefix": [batch.batch.object_id.partition("_")[0] for batch in self.kept],
+            "pointCount": sum(batch.batch.point_count for batch in self.kept if batch.is_new),
+            "replayed": not any(batch.is_new for batch in self.kept),
+        }
+
+
+@dataclass
+class Accepted:
+    """A batch on an object that its caller may write to. `is_new` unless its writer had brought it before."""
+
+    call: Logged
+    batch: Batch
+    owner_id: UUID
+    kind: str
+    home: Home
+    is_new: bool = True
+
+    @property
+    def home_id(self) -> UUID:
+        """The namespace of the object."""
+        return self.home.id
+
+
+async def append(calls: Sequence[Logged]) -> set[UUID]:
+    """Store the batches of calls of one tenant that share a transaction; the streams that took numbers.
+
+    A call that is refused by itself says so in its `error`, and the rest goes on.
+
+    Raises:
+        Invalid: a series holds another kind of values, so nothing may be kept of any call.
+    """
+    tx = calls[0].tx
+    await _find_owners(tx, calls)
+    accepted = [batch for call in calls if call.error is None for batch in call.kept]
+    await _set_replays_aside(tx, accepted)
+    new = [batch for batch in accepted if batch.is_new and (batch.batch.keys or batch.batch.opaque)]
+    if new:
+        lot = gathered(new)
+        homes = [batch.home_id for batch in lot.batches]
+        kept = await series_rows.add(tx, lot.names, homes, lot.kinds, lot.figures())
+        lot.require_kinds(kept)
+        await _give_signs_of_life(new)
+        await _keep(tx, new, dict(zip(lot.names, kept, strict=True)))
+    return {stream_of(batch.owner_id) for batch in new}
+
+
+async def _find_owners(tx: Transaction, calls: Sequence[Logged]) -> None:
+    wanted = {}
+    for call in calls:
+        try:
+            wanted.update({b.object_id: parse_id(b.object_id, PREFIXES, _path(b)) for b in call.batches})
+        except DomainError as error:
+            call.error = error
+    rows = {row["id"]: row for row in await tx.fetch(OWNERS, list({*wanted.values()}))}
+    for call in calls:
+        if call.error is None:
+            try:
+                call.kept = [_accepted(call, batch, rows.get(wanted[batch.object_id])) for batch in call.batches]
+            except DomainError as error:
+                call.error = error
+
+
+def _path(batch: Batch) -> tuple[str, ...]:
+    return (*batch.path, "objectId")
+
+
+def _accepted(call: Logged, batch: Batch, row: Mapping[str, Any] | None) -> Accepted:
+    """The batch, if the caller may see its object and write to it."""
+    prefix = batch.object_id.partition("_")[0]
+    home = entity.home_of(row) if row else None
+    if row is None or home is None or BY_KIND[row["kind"]].prefix != prefix or not _sees(call, home):
+        kind = next(source.kind for source in ENTITIES if source.prefix == prefix).lower().replace("_", " ")
+        raise NotFound(f"There is no {kind} {batch.object_id}, or you may not see it.", path=_path(batch))
+    entity.require(call.tx, home, Role.WRITER, _path(batch), kind=row["kind"], object_id=row["id"])
+    return Accepted(call, batch, row["id"], row["kind"], home)
+
+
+def _sees(call: Logged, home: Home) -> bool:
+    return call.tx.caller.role_on(home.lineage) is not None
+
+
+async def _set_replays_aside(tx: Transaction, accepted: Iterable[Accepted]) -> None:
+    """Mark the batches that their writer had brought before, or brings twice at once."""
+    marked = [batch for batch in accepted if batch.call.writer is not None]
+    if not marked:
+        return
+    names = [(batch.owner_id, batch.call.writer, batch.call.sequence) for batch in marked]
+    rows = await tx.fetch(MARK, *(list(column) for column in zip(*names, strict=True)))
+    fresh = {(row["owner_id"], row["writer"]): row["fresh"] for row in rows}
+    seen: set[Any] = set()
+    for batch, name in zip(marked, names, strict=True):
+        batch.is_new = name not in seen and any(name[2] in span for span in map(_numbers, fresh[name[:2]]))
+        seen.add(name)
+
+
+def _numbers(span: asyncpg.Range) -> range:
+    return range(span.lower, span.upper)
+
+
+async def _give_signs_of_life(new: Sequence[Accepted]) -> None:
+    """Logging is a sign of life of an experiment, which ends STALLED: in the name of the first who logged."""
+    first: dict[UUID, Transaction] = {}
+    for batch in new:
+        if batch.kind == EXPERIMENT.kind:
+            first.setdefault(batch.owner_id, batch.call.tx)
+    if first:
+        await experiments.signs_of_life(first)
+
+
+async def _keep(tx: Transaction, new: Sequence[Accepted], series: Mapping[Named, Kept]) -> None:
+    """Add the batches to the tail, in order, and the strings and bytes to their table."""
+    streams = [stream_of(batch.owner_id) for batch in new]
+    total = Counter(streams)
+    behind = Counter(total)
+    later = []
+    for stream in streams:
+        behind[stream] -= 1
+        later.append(behind[stream])
+    rows = await tx.fetch(
+        KEEP,
+        list(total),
+        list(total.values()),
+        streams,
+        [batch.owner_id for batch in new],
+        later,
+        [batch.call.tx.caller.actor_id for batch in new],
+        [batch.batch.point_count for batch in new],
+        [_encoded(batch, series) for batch in new],
+        tx.now,
+        LEG,
+    )
+    if any(batch.batch.opaque for batch in new):
+        last = {row["stream_id"]: row["last"] for row in rows}
+        numbers = [last[stream] - behind_it for stream, behind_it in zip(streams, later, strict=True)]
+        await _keep_opaque(tx, new, series, numbers)
+
+
+def _encoded(accepted: Accepted, series: Mapping[Named, Kept]) -> bytes:
+    batch = accepted.batch
+    ids = np.array([series[Named(accepted.owner_id, key)].id for key in batch.keys], np.int64)
+    return encode(ids, batch.counts, batch.columns)
+
+
+async def _keep_opaque(
+    tx: Transaction, new: Sequence[Accepted], series: Mapping[Named, Kept], numbers: Sequence[int]
+) -> None:
+    """Positions go on from the count of each series before this lot."""
+    rows: list[tuple[Any, ...]] = []
+    place = {name: kept.total for name, kept in series.items()}
+    for batch, opaque in _all_opaque(new):
+        place[Named(batch.owner_id, opaque.key)] -= len(opaque.points)
+    for (batch, opaque), seq in zip(_all_opaque(new), _of_each(new, numbers), strict=True):
+        name = Named(batch.owner_id, opaque.key)
+        rows += _opaque_rows(name, opaque, series[name].id, place[name], seq)
+        place[name] += len(opaque.points)
+    await tx.execute(KEEP_OPAQUE, LEG, *zip(*rows, strict=True))
+
+
+def _all_opaque(new: Sequence[Accepted]) -> Iterator[tuple[Accepted, Opaque]]:
+    return ((batch, opaque) for batch in new for opaque in batch.batch.opaque)
+
+
+def _of_each(new: Sequence[Accepted], numbers: Sequence[int]) -> Iterator[int]:
+    return (seq for batch, seq in zip(new, numbers, strict=True) for _ in batch.batch.opaque)
+
+
+def _opaque_rows(name: Named, opaque: Opaque, id_: int, place: int, seq: int) -> Iterator[tuple[Any, ...]]:
+    for position, (step, at, value) in enumerate(opaque.points, place):
+        text, data = (value, None) if isinstance(value, str) else (None, value)
+        yield (name.owner_id, id_, position, seq, step, at, text, data)

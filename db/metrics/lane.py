@@ -1,0 +1,143 @@
+"""Group commit: calls that log at the same time share one transaction, and each is answered after its commit.
+
+While one transaction runs, the next calls gather; so the more there is to do, the larger the groups become. A lone
+call waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import asyncpg
+
+from db.access import Caller
+from db.engine import Database
+from db.errors import DomainError
+from db.metrics.append import Logged, append
+from db.metrics.batch import Batch, batches
+from db.transaction import Answer, Call, Finish, Transaction, answered
+
+GROUP_CALLS: Final = 512
+GROUP_POINTS: Final = 200_000
+
+
+@dataclass
+class Waiting:
+    """A call that waits for its turn."""
+
+    caller: Caller
+    request_id: str
+    call: Call
+    batches: Sequence[Batch]
+    answer: Answer
+    finish: Finish | None
+    done: asyncio.Future[str]
+
+    @property
+    def point_count(self) -> int:
+        """How many points it brings."""
+        return sum(batch.point_count for batch in self.batches)
+
+
+class Lane:
+    """The calls of one tenant: a group at a time."""
+
+    def __init__(self, database: Database, tenant_id: UUID) -> None:
+        self._database = database
+        self._tenant_id = tenant_id
+        self._waiting: deque[Waiting] = deque()
+        self._work: asyncio.Task[None] | None = None
+
+    async def run(self, waiting: Waiting) -> str:
+        """The answer to a call, once what it brought is durable."""
+        self._waiting.append(waiting)
+        if self._work is None:
+            self._work = asyncio.create_task(self._run_all())
+        return await waiting.done
+
+    async def _run_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._run_group(self._next_group())
+        finally:
+            self._work = None
+
+    def _next_group(self) -> list[Waiting]:
+        group = [self._waiting.popleft()]
+        points = group[0].point_count
+        while self._waiting and len(group) < GROUP_CALLS:
+            points += self._waiting[0].point_count
+            if points > GROUP_POINTS:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _run_group(self, group: Sequence[Waiting]) -> None:
+        """Answer all calls of a group; where one spoils it for all, each by itself."""
+        try:
+            await self._commit(group)
+        except Exception as error:  # noqa: BLE001 - each caller is told
+            if len(group) == 1 or not isinstance(error, DomainError | asyncpg.PostgresError):
+                for waiting in group:
+                    _tell(waiting, error)
+                return
+            for waiting in group:
+                await self._run_group([waiting])
+
+    async def _commit(self, group: Sequence[Waiting]) -> None:
+        async with self._database.transaction() as connection:
+            calls = [_logged(connection, waiting) for waiting in group]
+            moved = await append(calls)
+            answers = [await _answer(connection, *pair) for pair in zip(group, calls, strict=True)]
+            for call in calls:
+                await call.tx.settle()
+                moved |= call.tx.moved
+        self._database.committed(self._tenant_id, moved)
+        for waiting, answer in zip(group, answers, strict=True):
+            _tell(waiting, answer)
+
+
+def _logged(connection: asyncpg.Connection[Any], waiting: Waiting) -> Logged:
+    tx = Transaction(connection, waiting.caller, waiting.call.role, waiting.request_id)
+    arguments = waiting.call.arguments
+    return Logged(tx, waiting.batches, arguments.get("writer"), arguments.get("sequence"))
+
+
+async def _answer(connection: asyncpg.Connection[Any], waiting: Waiting, call: Logged) -> str | DomainError:
+    if call.error is not None:
+        return call.error
+    return await answered(connection, call.result(), waiting.answer, waiting.finish)
+
+
+def _tell(waiting: Waiting, outcome: str | Exception) -> None:
+    if waiting.done.done():
+        return  # Nobody waits any more.
+    if isinstance(outcome, Exception):
+        waiting.done.set_exception(outcome)
+    else:
+        waiting.done.set_result(outcome)
+
+
+_lanes: WeakKeyDictionary[Database, dict[UUID, Lane]] = WeakKeyDictionary()
+
+
+async def log(  # noqa: PLR0917 - a `Lane` of `db.transaction`
+    database: Database, caller: Caller, request_id: str, call: Call, answer: Answer, finish: Finish | None
+) -> str:
+    """Store a call's points together with others that come meanwhile, and return its answer's JSON.
+
+    Raises:
+        DomainError: the call is refused, and nothing of it is written.
+    """
+    lanes = _lanes.setdefault(database, {})
+    lane = lanes.get(caller.tenant_id)
+    if lane is None:
+        lane = lanes[caller.tenant_id] = Lane(database, caller.tenant_id)
+    done = asyncio.get_running_loop().create_future()
+    return await lane.run(Waiting(caller, request_id, call, batches(call.arguments), answer, finish, done))
