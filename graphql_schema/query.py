@@ -15,7 +15,6 @@ from db.read.link import Link, anything, at_path, both, by_id, by_value, in_name
 from db.read.plan import One
 from db.read.source import DATASET, EXPERIMENT, MODEL, MODEL_VERSION, NAMESPACE, TENANT_SOURCE
 from db.read.sql import Pieces, Statement, constant
-from db.read.within import Within
 from graphql_schema import listings
 from graphql_schema.arguments import Value, refused
 from graphql_schema.artifact import Artifact
@@ -25,12 +24,14 @@ from graphql_schema.connection import ROOT_PAGE, Connection, many
 from graphql_schema.dataset import Dataset
 from graphql_schema.event import Event
 from graphql_schema.experiment import Experiment
-from graphql_schema.fields import Argument, computed, given, read_field
+from graphql_schema.facets import ExperimentFacets, experiment_facets
+from graphql_schema.fields import Argument, computed, read_field
 from graphql_schema.listing import Listing
 from graphql_schema.lookup import NodeRead, NodesRead, found, id_bind
 from graphql_schema.model import Model
 from graphql_schema.namespace import Namespace
 from graphql_schema.node import Node
+from graphql_schema.place import PLACE, within
 from graphql_schema.scalars import Digest
 from graphql_schema.selection import Selected
 from graphql_schema.version import ModelVersion
@@ -153,24 +154,14 @@ def _dataset(selected: Selected) -> Link:
     return both(named, by_value("digest", digest))
 
 
-def _within(selected: Selected) -> Within:
-    """The namespaces that `namespace:` and `descendants:` name."""
-    path = given(selected, "namespace")
-    deep = selected.arguments["descendants"].raw
-    return Within(path.bind("text") if path else None, bool(deep))
-
-
 def _everywhere(description: str, listing: Callable[[], Listing]) -> Any:
     """A root list: of one namespace, of one and all below it, or of all in the caller's sight."""
     return many(
         description,
         listing,
         page=ROOT_PAGE,
-        within=_within,
-        arguments=[
-            Argument("namespace", str | None, "The path of a namespace; all that you may see when absent."),
-            Argument("descendants", bool, "Also in the namespaces below it.", True),
-        ],
+        within=within,
+        arguments=PLACE,
     )
 
 
@@ -233,6 +224,7 @@ class Query:
         Argument("by", ExperimentBy, "How to find it.", ...),
     )
     experiments: Connection[Experiment] = _everywhere("Experiments, newest first.", lambda: listings.EXPERIMENTS)
+    experiment_facets: ExperimentFacets = experiment_facets()
     checkpoints: Connection[Checkpoint] = _everywhere("Checkpoints, newest first.", lambda: listings.CHECKPOINTS)
     dataset: Dataset | None = found("A dataset.", DATASET, _dataset, Argument("by", DatasetBy, "How to find it.", ...))
     datasets: Connection[Dataset] = _everywhere("Datasets, newest first.", lambda: listings.DATASETS)

@@ -21,7 +21,7 @@ assert graphql_schema.query_type is not None
 LISTS = {
     name: get_named_type(field.type).name.removesuffix("Connection")
     for name, field in graphql_schema.query_type.fields.items()
-    if "descendants" in field.args
+    if "descendants" in field.args and get_named_type(field.type).name.endswith("Connection")
 }
 PLACES: list[dict[str, Any]] = [
     {},
