@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from db.engine import Database
 from db.errors import DomainError
@@ -49,6 +49,11 @@ class Caller:
         """The highest role on a namespace, given the ids from its root to itself."""
         held = [self.grants[place] for place in (None, *lineage) if place in self.grants]
         return max(held, default=None)
+
+
+def access_stream(tenant_id: UUID) -> UUID:
+    """A stream of the tenant without records: its number changes whenever what somebody may do does."""
+    return uuid5(tenant_id, "access")
 
 
 TOKEN_SIGN = "mbx"  # noqa: S105 - what every token begins with

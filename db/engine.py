@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -36,6 +37,18 @@ ZERO: Final = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
+class Committed:
+    """Called after a commit with the tenant and the streams that it gave numbers in; tells all who listen."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[UUID, Collection[UUID]], None]] = []
+
+    def __call__(self, tenant_id: UUID, streams: Collection[UUID]) -> None:
+        """Tell them; none of them waits for anything."""
+        for listener in self.listeners:
+            listener(tenant_id, streams)
+
+
 class Database:
     """At most `size` connections to one PostgreSQL, opened when first needed."""
 
@@ -46,6 +59,7 @@ class Database:
         self._open: set[asyncpg.Connection[Any]] = set()
         self._free = asyncio.Semaphore(size)
         self._waiting = 0
+        self.committed = Committed()
         self.longest_read = PATIENCE + statement_timeout
         """Seconds after which `read` on an open connection has ended by itself, one way or the other."""
         self._settings = {
@@ -69,6 +83,17 @@ class Database:
         database = cls(dsn, size=size, statement_timeout=statement_timeout, role=role)
         async with database.connection():
             return database
+
+    async def dedicated(self) -> asyncpg.Connection[Any]:
+        """A connection outside the pool, for who listens; the caller closes it.
+
+        Raises:
+            Unavailable: PostgreSQL does not answer.
+        """
+        try:
+            return await self._new()
+        except (*AWAY, TimeoutError) as error:
+            raise Unavailable from error
 
     async def close(self) -> None:
         """Close every connection; those in use end their statement first."""

@@ -24,7 +24,7 @@ import orjson
 from sqlmodel import SQLModel
 
 from db import tables
-from db.access import Caller, Role
+from db.access import Caller, Role, access_stream
 from db.engine import Database
 from db.errors import Conflict, Denied, Invalid, NameTaken
 from db.identifiers import new_id
@@ -33,8 +33,11 @@ from db.text import check_text
 Result = dict[str, Any]
 """What a verb did, as JSON values and ids: kept for callers who lost the answer."""
 
-Answer = Callable[[Result], tuple[str, Sequence[Any]]]
-"""The statement that reads the answer to a result, and its arguments."""
+Answer = Callable[[Result], str | tuple[str, Sequence[Any]]]
+"""The answer to a result as JSON; or the statement that reads it, and its arguments."""
+
+Finish = Callable[["asyncpg.Connection[Any]", str], Awaitable[str]]
+"""Completes the answer's JSON, in the same transaction."""
 
 ATTEMPTS = 6
 DENIED_INTERVAL = 1.0  # seconds between two records of refusals of one actor
@@ -58,6 +61,11 @@ class Call:
     arguments: Mapping[str, Any]
     role: Role
     key: str | None = None
+    lane: Lane | None = None
+
+
+Lane = Callable[[Database, Caller, str, Call, Answer, "Finish | None"], Awaitable[str]]
+"""Runs calls of one kind together, many in one transaction; calls without a key, for a key is claimed alone."""
 
 
 TAKE_NUMBERS = """
@@ -100,6 +108,15 @@ def revision(table: type[SQLModel], names: tuple[str, ...]) -> str:
     return f'UPDATE "{table.__tablename__}" SET {changes} WHERE tenant_id = $1 AND id = $2'
 
 
+@dataclass(frozen=True)
+class Record:
+    """A row of a stream's log that waits for its number; `amended` is the id of one that is there already."""
+
+    table: type[SQLModel]
+    values: Mapping[str, Any]
+    amended: UUID | None = None
+
+
 @dataclass
 class Transaction:
     """What a verb works with: an open transaction, who asks, and what will be recorded."""
@@ -109,9 +126,9 @@ class Transaction:
     role: Role
     request_id: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _records: dict[UUID, list[tuple[type[SQLModel], dict[str, Any]]]] = field(
-        default_factory=lambda: defaultdict(list), repr=False
-    )
+    moved: set[UUID] = field(default_factory=set)
+    """The streams that numbers were taken from: who follows them is told after the commit."""
+    _records: dict[UUID, list[Record]] = field(default_factory=lambda: defaultdict(list), repr=False)
 
     @property
     def tenant_id(self) -> UUID:
@@ -153,7 +170,15 @@ class Transaction:
 
     def record(self, stream_id: UUID, table: type[SQLModel], **values: Any) -> None:
         """Append a row to a stream's log at the end of the transaction, when its number is known."""
-        self._records[stream_id].append((table, values))
+        self._records[stream_id].append(Record(table, values))
+
+    def amend(self, stream_id: UUID, table: type[SQLModel], id_: UUID, **values: Any) -> None:
+        """Change a row of a stream's log, and give it a new number there: followers see it again, as it is now."""
+        self._records[stream_id].append(Record(table, values, id_))
+
+    def access_changes(self) -> None:
+        """Say that somebody may do more, or less, from now on; whoever shows them something has to look again."""
+        self._records.setdefault(access_stream(self.tenant_id), [])
 
     def audit(
         self,
@@ -192,16 +217,25 @@ class Transaction:
         """
         records, self._records = self._records, defaultdict(list)
         for stream_id in sorted(records):
-            rows = records[stream_id]
-            last = await self.fetchval(TAKE_NUMBERS, stream_id, len(rows))
-            alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-            for seq, (table, values) in enumerate(rows, last - len(rows) + 1):
-                alike[table, tuple(values)].append({"stream_id": stream_id, "seq": seq, **values})
-            for (table, _), same in alike.items():
-                await self.insert_many(table, same)
+            await self._write(stream_id, records[stream_id])
+        self.moved.update(records)
+
+    async def _write(self, stream_id: UUID, records: Sequence[Record]) -> None:
+        last = await self.fetchval(TAKE_NUMBERS, stream_id, max(1, len(records)))
+        alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        for seq, record in enumerate(records, last - len(records) + 1):
+            if record.amended is not None:
+                await self.update(record.table, record.amended, seq=seq, **record.values)
+            else:
+                values = {"stream_id": stream_id, "seq": seq, **record.values}
+                alike[record.table, tuple(values)].append(values)
+        for (table, _), same in alike.items():
+            await self.insert_many(table, same)
 
 
-async def run(database: Database, caller: Caller, request_id: str, call: Call, answer: Answer) -> str:
+async def run(
+    database: Database, caller: Caller, request_id: str, call: Call, answer: Answer, *, finish: Finish | None = None
+) -> str:
     """Do it, and return the answer's JSON.
 
     Raises:
@@ -209,7 +243,8 @@ async def run(database: Database, caller: Caller, request_id: str, call: Call, a
     """
     for attempt in range(ATTEMPTS):
         try:
-            text = await _once(database, caller, request_id, call, answer)
+            together = call.lane if call.key is None else None
+            text = await (together or _once)(database, caller, request_id, call, answer, finish)
         except (Again, asyncpg.UniqueViolationError) as error:
             if attempt == ATTEMPTS - 1:
                 raise NameTaken from error
@@ -225,14 +260,26 @@ async def run(database: Database, caller: Caller, request_id: str, call: Call, a
     raise AssertionError("unreachable")
 
 
-async def _once(database: Database, caller: Caller, request_id: str, call: Call, answer: Answer) -> str:
+async def _once(  # noqa: PLR0917 - a `Lane`
+    database: Database, caller: Caller, request_id: str, call: Call, answer: Answer, finish: Finish | None
+) -> str:
     async with database.transaction() as connection:
         tx = Transaction(connection, caller, call.role, request_id)
         result = await _result(tx, call)
-        statement, arguments = answer(result)
-        text: str = await connection.fetchval(statement, *arguments)
+        text = await answered(connection, result, answer, finish)
         await tx.settle()
-        return text
+    database.committed(caller.tenant_id, tx.moved)
+    return text
+
+
+async def answered(connection: asyncpg.Connection[Any], result: Result, answer: Answer, finish: Finish | None) -> str:
+    """The answer's JSON: read in the transaction that made the result."""
+    found = answer(result)
+    if isinstance(found, str):
+        return found
+    statement, arguments = found
+    text: str = await connection.fetchval(statement, *arguments)
+    return await finish(connection, text) if finish else text
 
 
 async def _result(tx: Transaction, call: Call) -> Result:
@@ -292,3 +339,4 @@ async def _record_denied(database: Database, caller: Caller, request_id: str, ca
                 after={"mutation": call.name},
             )
             await tx.settle()
+        database.committed(caller.tenant_id, tx.moved)

@@ -104,6 +104,7 @@ async def enable(tx: Transaction, *, id: str) -> Result:
 async def _set_disabled(tx: Transaction, row: Any, moment: datetime | None) -> Result:
     if (row["disabled_at"] is None) != (moment is None):
         await tx.update(tables.Actor, row["id"], disabled_at=moment)
+        tx.access_changes()
         before, after = {"isDisabled": moment is None}, {"isDisabled": moment is not None}
         _audit(tx, "UPDATE", row["kind"], row["id"], row["name"], before=before, after=after)
     return {"actor": row["id"], "actorPrefix": ACTOR_PREFIXES[row["kind"]]}
@@ -158,6 +159,7 @@ async def revoke_token(tx: Transaction, *, id: str) -> Result:
         raise NotFound(f"There is no token {id}.", path=ID)
     if row["revoked_at"] is None:
         await tx.execute("UPDATE token SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2", row["id"], tx.now)
+        tx.access_changes()
         _audit(tx, "DELETE", "TOKEN", row["id"], row["prefix"], before={"prefix": row["prefix"]})
     return {"revokedId": id}
 
@@ -194,6 +196,7 @@ async def _granted_home(tx: Transaction, namespace_id: str | None) -> entity.Hom
 def _audit_grant(tx: Transaction, action: str, id_: UUID, name: str, home: entity.Home | None, **change: Any) -> None:
     stream, place = (home.root_id, home.id) if home else (tx.tenant_id, None)
     tx.audit(action, "ROLE_GRANT", id_, name=name, stream_id=stream, namespace_id=place, **change)
+    tx.access_changes()
 
 
 def _is_hidden(tx: Transaction, grant: Mapping[str, Any]) -> bool:
