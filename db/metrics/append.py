@@ -20,9 +20,10 @@ from db.errors import DomainError, NotFound
 from db.identifiers import parse_id
 from db.metrics import series_rows
 from db.metrics.batch import Batch
-from db.metrics.lot import gathered
+from db.metrics.columns import Ints
+from db.metrics.lot import Lot, gathered
 from db.metrics.series_part import Opaque
-from db.metrics.series_rows import Kept, Named
+from db.metrics.series_rows import Kept
 from db.metrics.stream import stream_of
 from db.metrics.tail import encode
 from db.read.source import BY_KIND, ENTITIES, EXPERIMENT
@@ -78,7 +79,7 @@ KEEP_OPAQUE: Final = """
         (tenant_id, owner_id, series_id, position, leg, seq, step, wall_time, string, "binary")
     SELECT $1, owner_id, series_id, place, $2, seq, step, wall_time, string, bytes
     FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[],
-        $10::bytea[]) AS new(owner_id, series_id, place, seq, step, wall_time, string, bytes)
+        $10::bytea[]) AS new(owner_id, series_id, seq, place, step, wall_time, string, bytes)
 """
 
 
@@ -118,11 +119,6 @@ class Accepted:
     home: Home
     is_new: bool = True
 
-    @property
-    def home_id(self) -> UUID:
-        """The namespace of the object."""
-        return self.home.id
-
 
 async def append(calls: Sequence[Logged]) -> set[UUID]:
     """Store the batches of calls of one tenant that share a transaction; the streams that took numbers.
@@ -139,11 +135,12 @@ async def append(calls: Sequence[Logged]) -> set[UUID]:
     new = [batch for batch in accepted if batch.is_new and (batch.batch.keys or batch.batch.opaque)]
     if new:
         lot = gathered(new)
-        homes = [batch.home_id for batch in lot.batches]
-        kept = await series_rows.add(tx, lot.names, homes, lot.kinds, lot.figures())
-        lot.require_kinds(kept)
+        series = await series_rows.add(tx, lot, [new[number].home.id for number in lot.first])
+        _require_kinds(lot, series, new)
         await _give_signs_of_life(new)
-        await _keep(tx, new, dict(zip(lot.names, kept, strict=True)))
+        numbers = await _keep(tx, new, lot, series)
+        if any(batch.batch.opaque for batch in new):
+            await _keep_opaque(tx, new, lot, series, numbers)
     return {stream_of(batch.owner_id) for batch in new}
 
 
@@ -210,15 +207,19 @@ async def _give_signs_of_life(new: Sequence[Accepted]) -> None:
         await experiments.signs_of_life(first)
 
 
-async def _keep(tx: Transaction, new: Sequence[Accepted], series: Mapping[Named, Kept]) -> None:
-    """Add the batches to the tail, in order, and the strings and bytes to their table."""
+def _require_kinds(lot: Lot, series: Sequence[Kept], new: Sequence[Accepted]) -> None:
+    """Raises Invalid, naming the first point, where a stored series holds other values."""
+    for (_, key), kind, first, kept in zip(lot.names, lot.kinds, lot.first, series, strict=True):
+        if kept.kind != kind:
+            raise new[first].batch.refusal(key, kept.kind)
+
+
+async def _keep(tx: Transaction, new: Sequence[Accepted], lot: Lot, series: Sequence[Kept]) -> list[int]:
+    """Add the batches to the tail, in order; the number that each took."""
     streams = [stream_of(batch.owner_id) for batch in new]
     total = Counter(streams)
-    behind = Counter(total)
-    later = []
-    for stream in streams:
-        behind[stream] -= 1
-        later.append(behind[stream])
+    later = _later(streams, total)
+    ids = np.array([kept.id for kept in series], np.int64)
     rows = await tx.fetch(
         KEEP,
         list(total),
@@ -228,46 +229,42 @@ async def _keep(tx: Transaction, new: Sequence[Accepted], series: Mapping[Named,
         later,
         [batch.call.tx.caller.actor_id for batch in new],
         [batch.batch.point_count for batch in new],
-        [_encoded(batch, series) for batch in new],
+        [_encoded(batch.batch, ids[numbers]) for batch, numbers in zip(new, lot.numbers, strict=True)],
         tx.now,
         LEG,
     )
-    if any(batch.batch.opaque for batch in new):
-        last = {row["stream_id"]: row["last"] for row in rows}
-        numbers = [last[stream] - behind_it for stream, behind_it in zip(streams, later, strict=True)]
-        await _keep_opaque(tx, new, series, numbers)
+    last = {row["stream_id"]: row["last"] for row in rows}
+    return [last[stream] - behind for stream, behind in zip(streams, later, strict=True)]
 
 
-def _encoded(accepted: Accepted, series: Mapping[Named, Kept]) -> bytes:
-    batch = accepted.batch
-    ids = np.array([series[Named(accepted.owner_id, key)].id for key in batch.keys], np.int64)
-    return encode(ids, batch.counts, batch.columns)
+def _later(streams: Sequence[UUID], total: Mapping[UUID, int]) -> list[int]:
+    """For each of them, how many of the same stream come after it."""
+    left = dict(total)
+    found = []
+    for stream in streams:
+        left[stream] -= 1
+        found.append(left[stream])
+    return found
+
+
+def _encoded(batch: Batch, ids: Ints) -> bytes:
+    return encode(ids[: len(batch.keys)], batch.counts, batch.columns)
 
 
 async def _keep_opaque(
-    tx: Transaction, new: Sequence[Accepted], series: Mapping[Named, Kept], numbers: Sequence[int]
+    tx: Transaction, new: Sequence[Accepted], lot: Lot, series: Sequence[Kept], seqs: Sequence[int]
 ) -> None:
     """Positions go on from the count of each series before this lot."""
+    place = [kept.total - count for kept, count in zip(series, lot.counts.tolist(), strict=True)]
     rows: list[tuple[Any, ...]] = []
-    place = {name: kept.total for name, kept in series.items()}
-    for batch, opaque in _all_opaque(new):
-        place[Named(batch.owner_id, opaque.key)] -= len(opaque.points)
-    for (batch, opaque), seq in zip(_all_opaque(new), _of_each(new, numbers), strict=True):
-        name = Named(batch.owner_id, opaque.key)
-        rows += _opaque_rows(name, opaque, series[name].id, place[name], seq)
-        place[name] += len(opaque.points)
+    for batch, numbers, seq in zip(new, lot.numbers, seqs, strict=True):
+        for opaque, number in zip(batch.batch.opaque, numbers[len(batch.batch.keys) :].tolist(), strict=True):
+            rows += _opaque_rows((batch.owner_id, series[number].id, seq), opaque, place[number])
+            place[number] += len(opaque.points)
     await tx.execute(KEEP_OPAQUE, LEG, *zip(*rows, strict=True))
 
 
-def _all_opaque(new: Sequence[Accepted]) -> Iterator[tuple[Accepted, Opaque]]:
-    return ((batch, opaque) for batch in new for opaque in batch.batch.opaque)
-
-
-def _of_each(new: Sequence[Accepted], numbers: Sequence[int]) -> Iterator[int]:
-    return (seq for batch, seq in zip(new, numbers, strict=True) for _ in batch.batch.opaque)
-
-
-def _opaque_rows(name: Named, opaque: Opaque, id_: int, place: int, seq: int) -> Iterator[tuple[Any, ...]]:
+def _opaque_rows(about: tuple[UUID, int, int], opaque: Opaque, place: int) -> Iterator[tuple[Any, ...]]:
     for position, (step, at, value) in enumerate(opaque.points, place):
         text, data = (value, None) if isinstance(value, str) else (None, value)
-        yield (name.owner_id, id_, position, seq, step, at, text, data)
+        yield (*about, position, step, at, text, data)

@@ -12,10 +12,12 @@ import numpy as np
 from db.metrics.batch import Batch
 from db.metrics.columns import NONE, Columns, Ints
 from db.metrics.figures import Figures, figures, microseconds
-from db.metrics.series_part import Opaque, other_kind
-from db.metrics.series_rows import Kept, Named
+from db.metrics.series_part import Opaque
 
 FLOAT: Final = "FLOAT"
+
+Named = tuple[UUID, str]
+"""A series: of which object, by which key."""
 
 
 class Owned(Protocol):
@@ -24,21 +26,19 @@ class Owned(Protocol):
     batch: Batch
     owner_id: UUID
 
-    @property
-    def home_id(self) -> UUID: ...
-
 
 @dataclass(frozen=True)
 class Lot:
-    """Series in the order in which they first came, each with its kind and the batch that it first came in.
+    """Series of one or more objects, each with its kind and the number of the batch that it first came in.
 
     `columns` has the points, one series after the other, `counts[i]` > 0 each. Those of strings and of bytes have NaN
-    for a value.
+    for a value. `numbers` are, for each batch, those of its series: floats first, as `keys` and `opaque` have them.
     """
 
     names: Sequence[Named]
     kinds: Sequence[str]
-    batches: Sequence[Owned]
+    first: Sequence[int]
+    numbers: Sequence[Ints]
     counts: Ints
     columns: Columns
 
@@ -47,12 +47,6 @@ class Lot:
         found = figures(self.columns, self.counts)
         return _without_values(found, [kind == FLOAT for kind in self.kinds])
 
-    def require_kinds(self, kept: Sequence[Kept]) -> None:
-        """Raises Invalid, naming the first point, where a series holds other values."""
-        for name, kind, first, known in zip(self.names, self.kinds, self.batches, kept, strict=True):
-            if known.kind != kind:
-                raise other_kind(name.key, known.kind, first.batch.places(name.key))
-
 
 def gathered(batches: Sequence[Owned]) -> Lot:
     """The points of the batches, those of the first before those of the next in each series.
@@ -60,31 +54,50 @@ def gathered(batches: Sequence[Owned]) -> Lot:
     Raises:
         Invalid: two of them bring values of different kinds to one series.
     """
-    kinds: dict[Named, str] = {}
-    first: dict[Named, Owned] = {}
-    numbers: dict[Named, int] = {}
-    order: list[Ints] = []
-    for batch in batches:
-        for name, kind in _series(batch):
-            if kinds.setdefault(name, kind) != kind:
-                raise other_kind(name.key, kinds[name], batch.batch.places(name.key))
-            first.setdefault(name, batch)
-            numbers.setdefault(name, len(numbers))
-        order.append(np.repeat([numbers[name] for name, _ in _series(batch)], _counts(batch.batch)))
-    columns = _concatenated([part for batch in batches for part in _parts(batch.batch)])
-    lot_order = np.concatenate(order)
-    if bool((np.diff(lot_order) < 0).any()):
-        rows = np.argsort(lot_order, kind="stable")
+    found = _Numbering()
+    numbers = [found.numbers_of(place, batch) for place, batch in enumerate(batches)]
+    order = np.concatenate([np.repeat(n, _counts(each.batch)) for n, each in zip(numbers, batches, strict=True)])
+    columns = _concatenated([part for each in batches for part in _parts(each.batch)])
+    if bool((np.diff(order) < 0).any()):
+        rows = np.argsort(order, kind="stable")
         columns = Columns(columns.steps[rows], columns.times[rows], columns.values[rows])
-    counts = np.bincount(lot_order, minlength=len(numbers)).astype(np.int64)
-    return Lot(list(kinds), list(kinds.values()), list(first.values()), counts, columns)
+    counts = np.bincount(order, minlength=len(found.names)).astype(np.int64)
+    return Lot(found.names, found.kinds, found.first, numbers, counts, columns)
 
 
-def _series(batch: Owned) -> Iterator[tuple[Named, str]]:
-    for key in batch.batch.keys:
-        yield Named(batch.owner_id, key), FLOAT
-    for opaque in batch.batch.opaque:
-        yield Named(batch.owner_id, opaque.key), opaque.kind
+class _Numbering:
+    """Numbers series as they come. A trainer brings the same keys in each call: they are looked up once."""
+
+    def __init__(self) -> None:
+        self.names: list[Named] = []
+        self.kinds: list[str] = []
+        self.first: list[int] = []
+        self._known: dict[UUID, dict[str, int]] = {}
+        self._floats: dict[tuple[UUID, tuple[str, ...]], Ints] = {}
+
+    def numbers_of(self, place: int, batch: Owned) -> Ints:
+        """Of the series of a batch, the numbers."""
+        same = (batch.owner_id, tuple(batch.batch.keys))
+        floats = self._floats.get(same)
+        if floats is None:
+            floats = np.array([self._number(place, batch, key, FLOAT) for key in batch.batch.keys], np.int64)
+            self._floats[same] = floats
+        if not batch.batch.opaque:
+            return floats
+        opaque = [self._number(place, batch, series.key, series.kind) for series in batch.batch.opaque]
+        return np.concatenate([floats, np.array(opaque, np.int64)])
+
+    def _number(self, place: int, batch: Owned, key: str, kind: str) -> int:
+        known = self._known.setdefault(batch.owner_id, {})
+        number = known.get(key)
+        if number is None:
+            number = known[key] = len(self.names)
+            self.names.append((batch.owner_id, key))
+            self.kinds.append(kind)
+            self.first.append(place)
+        elif self.kinds[number] != kind:
+            raise batch.batch.refusal(key, self.kinds[number])
+        return number
 
 
 def _counts(batch: Batch) -> Ints:

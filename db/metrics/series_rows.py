@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from db.metrics.figures import Figures
+from db.metrics.lot import Lot
 from db.transaction import Transaction
 
 TYPES: Final[Mapping[str, str]] = {
@@ -68,13 +69,6 @@ ADD: Final = f"""
 """Rows in one order for every call, the order of the arrays, so that no two calls wait for each other in a circle."""
 
 
-class Named(NamedTuple):
-    """Which series: of which object, by which key."""
-
-    owner_id: UUID
-    key: str
-
-
 class Kept(NamedTuple):
     """A series as it is now."""
 
@@ -83,19 +77,18 @@ class Kept(NamedTuple):
     total: int
 
 
-async def add(
-    tx: Transaction, names: Sequence[Named], homes: Sequence[UUID], kinds: Sequence[str], new: Figures
-) -> list[Kept]:
-    """Add figures to series, made where they are missing; how these are now."""
+async def add(tx: Transaction, lot: Lot, homes: Sequence[UUID]) -> list[Kept]:
+    """Add the figures of points to their series, made where they are missing; how these are now."""
+    new, names = lot.figures(), lot.names
     order = sorted(range(len(names)), key=names.__getitem__)
     columns = ([getattr(new, name)[number] for number in order] for name in NAMES)
     rows = await tx.fetch(
         ADD,
         tx.now,
-        [names[number].owner_id for number in order],
-        [names[number].key for number in order],
+        [names[number][0] for number in order],
+        [names[number][1] for number in order],
         [homes[number] for number in order],
-        [kinds[number] for number in order],
+        [lot.kinds[number] for number in order],
         [random.getrandbits(63) for _ in order],
         *columns,
     )
