@@ -197,7 +197,6 @@ def _shape(here: Known, ask: Ask, line: _Line) -> Points | Missing:
         return few
     finite, keys = line.in_order(many.at(np.isfinite(many.columns.values)))
     x = np.asarray(line.x(keys), np.float64)
-    chosen = np.sort(lttb.chosen(x, finite.columns.values, room))
     return _together(odd, finite.at(lttb.chosen(x, finite.columns.values, room)))
 
 
