@@ -15,7 +15,6 @@ from benchmarks import measure
 from benchmarks.measure import Turn, Turns
 
 README: Final = Path(__file__).with_name("README.md")
-FIGURES: Final = re.compile(r"(<!-- figures -->\n).*(<!-- end of figures -->)", re.DOTALL)
 MEMORY_GOAL: Final = 150 << 20
 
 
@@ -116,9 +115,9 @@ def _row(question: str, server: str, turns: list[Turn]) -> str:
     return f"| {question} | {server} | {' | '.join(cells)} |"
 
 
-def record(text: str) -> None:
-    """Put the table in the place that the README keeps for it."""
-    page = README.read_text()
-    if not FIGURES.search(page):
-        raise SystemExit(f"{README} has lost the marks between which the figures stand.")
-    README.write_text(FIGURES.sub(lambda found: f"{found[1]}{text}{found[2]}", page))
+def record(text: str, mark: str = "figures") -> None:
+    """Put the table in the place that the README keeps for it, between two marks."""
+    page, place = README.read_text(), re.compile(rf"(<!-- {mark} -->\n).*(<!-- end of {mark} -->)", re.DOTALL)
+    if not place.search(page):
+        raise SystemExit(f"{README} has lost the marks between which the {mark} stand.")
+    README.write_text(place.sub(lambda found: f"{found[1]}{text}{found[2]}", page))
