@@ -12,10 +12,10 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check demo lint format lock bench-read graphiql schema migrate clean
+.PHONY: help serve test check demo lint format lock bench-read bench-metrics graphiql schema migrate clean
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 serve: $(VENV)/.server ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL (ARGS="--port 9000").
 	@exec $(BIN)/modelbox-server serve $(ARGS)
@@ -34,6 +34,9 @@ format: $(VENV)/.dev ## Rewrite the code in the house format.
 
 bench-read: $(VENV)/.dev ## Measure reads against the floor and PostGraphile.
 	@exec $(BIN)/python -m benchmarks.read $(ARGS)
+
+bench-metrics: $(VENV)/.dev ## Measure metrics against a bare COPY and MLflow.
+	@exec $(BIN)/python -m benchmarks.metrics $(ARGS)
 
 schema: $(VENV)/.server ## Print the schema into graphql_schema/schema.graphql.
 	@$(BIN)/modelbox-server schema > $(VENV)/schema.graphql && mv $(VENV)/schema.graphql graphql_schema/schema.graphql
