@@ -4,10 +4,82 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
-from db.metrics.figures import Figures, Point
+from db.engine import Database
+from db.metrics.columns import NONE, Columns
+from db.metrics.figures import moment
+from db.metrics.segment import decode as decode_segment
+from db.metrics.tail import decode as decode_tail
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series of floats."""
+
+    step: int | None = None
+    wall_time: datetime | None = None
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Defined:
+    """The figures of a series."""
+
+    count: int
+    non_finite_count: int
+    first_step: int | None
+    last_step: int | None
+    first_at: datetime | None
+    last_at: datetime | None
+    first: float | None
+    last: float | None
+    min: float | None
+    min_step: int | None
+    max: float | None
+    max_step: int | None
+    mean: float | None
+
+
+STORED = """
+    SELECT owner_id, data, series_id, position FROM metric_segment
+    UNION ALL SELECT owner_id, data, NULL, seq FROM metric_batch
+    ORDER BY owner_id, series_id, position
+"""
+KEYS = "SELECT id, key FROM series"
+
+
+async def stored(database: Database) -> dict[str, list[Point]]:
+    """The points of every series as they lie in segments and in the tail, in order of arrival, by key."""
+    found: dict[str, list[Point]] = defaultdict(list)
+    async with database.connection() as connection:
+        keys = {row["id"]: row["key"] for row in await connection.fetch(KEYS)}
+        rows = await connection.fetch(STORED)
+    for row in rows:
+        if row["series_id"] is not None:
+            columns, _ = decode_segment(row["data"])
+            assert row["position"] == len(found[keys[row["series_id"]]])
+            found[keys[row["series_id"]]] += points_of(columns)
+            continue
+        tail = decode_tail(row["data"])
+        points = points_of(tail.columns)
+        for id_, count in zip(tail.ids.tolist(), tail.counts.tolist(), strict=True):
+            found[keys[id_]] += points[:count]
+            points = points[count:]
+    return found
+
+
+def points_of(columns: Columns) -> list[Point]:
+    """Columns as points."""
+    rows = zip(columns.steps.tolist(), columns.times.tolist(), columns.values.tolist(), strict=True)
+    return [
+        Point(None if step == NONE else step, None if time == NONE else moment(time), value)
+        for step, time, value in rows
+    ]
 
 
 def bits(value: float | None) -> bytes | None:
@@ -15,7 +87,7 @@ def bits(value: float | None) -> bytes | None:
     return None if value is None else struct.pack(">d", value)
 
 
-def defined(points: Sequence[Point]) -> Figures:
+def defined(points: Sequence[Point]) -> Defined:
     """What `MetricSeries` says of its fields, word by word; the sum rounded once."""
     stepped = [point for point in points if point.step is not None]
     times = [point.wall_time for point in points if point.wall_time is not None]
@@ -24,7 +96,7 @@ def defined(points: Sequence[Point]) -> Figures:
     finite = [point for point in points if point.number is not None and math.isfinite(point.number)]
     low, high = lowest(finite), highest(finite)
     total = sum((Fraction(point.number or 0) for point in finite), Fraction())
-    return Figures(
+    return Defined(
         count=len(points),
         non_finite_count=sum(point.number is not None for point in points) - len(finite),
         first_step=min(steps, default=None),
@@ -37,7 +109,6 @@ def defined(points: Sequence[Point]) -> Figures:
         min_step=low.step if low else None,
         max=high.number if high else None,
         max_step=high.step if high else None,
-        sum=rounded(total) if finite else None,
         mean=rounded(total / len(finite)) if finite else None,
     )
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from db.engine import Database
-from db.metrics.figures import Point
 from tests.graph import Graph
-from tests.metric_model import bits, defined
+from tests.metric_model import bits, defined, stored
 
 CREATE = 'mutation { createModel(input: {name: "m"}) { model { id } userErrors { message } } }'
 CREATE_EXPERIMENT = """
@@ -41,9 +38,6 @@ SERIES = """
       }
     }
 """
-STORED = """
-    SELECT key, position, step, wall_time, number FROM point ORDER BY key, position
-"""
 SPOKEN = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -59,16 +53,6 @@ def some_points(dice: random.Random, keys: list[str], writer: int) -> list[dict[
         }
         for _ in range(dice.randrange(1, 60))
     ]
-
-
-async def stored(database: Database) -> dict[str, list[Point]]:
-    """The points as they lie in the table; positions are dense."""
-    found: dict[str, list[Point]] = defaultdict(list)
-    async with database.connection() as connection:
-        for row in await connection.fetch(STORED):
-            assert row["position"] == len(found[row["key"]])
-            found[row["key"]].append(Point(row["step"], row["wall_time"], row["number"]))
-    return found
 
 
 def shown(value: Any) -> float | None:
