@@ -25,7 +25,7 @@ from graphql import (
     GraphQLObjectType,
     get_nullable_type,
 )
-from strawberry.schema.schema_converter import GraphQLCoreConverter
+from msgspec import UNSET, Struct
 
 from db.access import Role
 from db.errors import DomainError
@@ -34,9 +34,10 @@ from db.read.nodes import ByIds, OnlyOne
 from db.read.plan import Leaf, One, Plan, compiled, literal
 from db.read.sql import Bind, Compiled, Environment, Expression, Pieces, Statement, joined
 from db.transaction import Call, Lane, Verb
-from graphql_schema.fields import SOURCES, Argument, read_field, snake_case
+from graphql_schema.fields import SOURCES, Argument, read_field
 from graphql_schema.filters import plain
 from graphql_schema.selection import Nodes, Planner, Selected
+from graphql_schema.typed_variables import ROWS, argument_name
 from graphql_schema.user_error import UserError
 
 RESULT = "$result"
@@ -219,19 +220,34 @@ def decoder(type_: GraphQLInputType) -> Callable[[Any], Any]:
         return lambda value: None if value is None else [item(entry) for entry in value]
     if isinstance(nullable, GraphQLInputObjectType):
         # Made once, not looked up for each of ten thousand points. (No input of a mutation holds itself.)
-        fields = {name: (_argument_name(field, name), decoder(field.type)) for name, field in nullable.fields.items()}
-
-        def decode(value: Any) -> Any:
-            return None if value is None else {fields[name][0]: fields[name][1](item) for name, item in value.items()}
-
-        return decode
+        fields = {name: (argument_name(field, name), decoder(field.type)) for name, field in nullable.fields.items()}
+        return _row_decoder(fields, ROWS[nullable.name]) if nullable.name in ROWS else _object_decoder(fields)
     return plain if isinstance(nullable, GraphQLEnumType) else lambda value: value
 
 
-def _argument_name(field: Any, name: str) -> str:
-    """The name of the verb's argument: the field's Python name, which may be the column's."""
-    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return str(declared.python_name) if declared else snake_case(name)
+Fields = Mapping[str, tuple[str, Callable[[Any], Any]]]
+"""By the name in the schema: the argument's name, and how its value is decoded."""
+
+
+def _object_decoder(fields: Fields) -> Callable[[Any], Any]:
+    def decode(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, Struct):
+            found = ((name, item, getattr(value, name)) for name, item in fields.values())
+            return {name: item(each) for name, item, each in found if each is not UNSET}
+        return {fields[name][0]: fields[name][1](item) for name, item in value.items()}
+
+    return decode
+
+
+def _row_decoder(fields: Fields, row: type[Struct]) -> Callable[[Any], Any]:
+    def decode(value: Any) -> Any:
+        if value is None or isinstance(value, row):
+            return value
+        return row(**{fields[name][0]: fields[name][1](item) for name, item in value.items()})
+
+    return decode
 
 
 def refuser(selected: Selected) -> Callable[[DomainError], str]:

@@ -26,6 +26,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from db.text import check_text
 from graphql_schema.json_value import Written, check_json, parse_json_literal, shown, whole
+from graphql_schema.metric_table import METRIC_TABLE, MetricTable
 
 __all__ = [
     "JSON",
@@ -34,14 +35,19 @@ __all__ = [
     "Cursor",
     "DateTime",
     "Digest",
+    "MetricTable",
     "MetricValue",
+    "MetricValueColumn",
     "SafeInt",
+    "SafeIntColumn",
     "check_json",
     "check_text",
 ]
 
 MetricValue = NewType("MetricValue", float)
+MetricValueColumn = NewType("MetricValueColumn", list[float])
 SafeInt = NewType("SafeInt", int)
+SafeIntColumn = NewType("SafeIntColumn", list[int | None])
 DateTime = NewType("DateTime", datetime)
 JSON = NewType("JSON", object)
 Digest = NewType("Digest", str)
@@ -97,6 +103,9 @@ def parse_date_time(value: object) -> datetime:
     More than six digits of a second are refused unless the rest are zeros: a nanosecond clock
     must decide how to round, for we would not give back what was sent.
     """
+    plain = _plain_date_time(value)
+    if plain is not None:
+        return plain
     match = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _refusal("DateTime", value, "Send RFC 3339 with an offset, as in 2026-03-01T12:00:00.5Z.")
@@ -110,6 +119,18 @@ def parse_date_time(value: object) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise _refusal("DateTime", value, "It is not a date and time of the years 0001 to 9999 in UTC.") from None
+
+
+def _plain_date_time(value: object) -> datetime | None:
+    """The time, when it is written as we write it, which takes a third of the time to see."""
+    if not isinstance(value, str) or len(value) != 27 or (value[10], value[19], value[26]) != ("T", ".", "Z"):
+        return None
+    if not value[4] == value[7] == "-" or not value[13] == value[16] == ":":
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def serialize_date_time(value: Any) -> str:
@@ -156,6 +177,11 @@ def parse_cursor(value: object) -> str:
     if not is_ours or not isinstance(value, str):
         raise _refusal("Cursor", value, "Send back a cursor that a query gave, unchanged.")
     return value
+
+
+def parse_column(value: object) -> object:
+    """Columns are only given, never taken."""
+    raise _refusal("A column", value, "It is no input.")
 
 
 def _literal(
@@ -235,6 +261,22 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         parse_safe_int,
         IntValueNode,
     ),
+    MetricValueColumn: _declare(
+        "MetricValueColumn",
+        "metric-value-column",
+        'The values of many points as one JSON array of `MetricValue`s, for example `[0.5, 0.25, "NaN"]`. Only in'
+        " answers.",
+        parse_column,
+        _identity,
+    ),
+    SafeIntColumn: _declare(
+        "SafeIntColumn",
+        "safe-int-column",
+        "The steps or times of many points as one JSON array of `SafeInt`s, with null where a point has none, for"
+        " example `[0, 10, null]`. Only in answers.",
+        parse_column,
+        _identity,
+    ),
     JSON: _declare(
         "JSON",
         "json",
@@ -271,5 +313,6 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         _identity,
         StringValueNode,
     ),
+    MetricTable: METRIC_TABLE,
 }
 """What `StrawberryConfig.scalar_map` takes; a plain `datetime` is a `DateTime` too."""
