@@ -60,6 +60,8 @@ class Database:
         self._free = asyncio.Semaphore(size)
         self._waiting = 0
         self.committed = Committed()
+        self.lanes: dict[UUID, Any] = {}
+        """Of each tenant, the calls that share transactions: see `db.metrics.lane`."""
         self.longest_read = PATIENCE + statement_timeout
         """Seconds after which `read` on an open connection has ended by itself, one way or the other."""
         self._settings = {

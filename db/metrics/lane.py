@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import asyncpg
 
@@ -124,9 +123,6 @@ def _tell(waiting: Waiting, outcome: str | Exception) -> None:
         waiting.done.set_result(outcome)
 
 
-_lanes: WeakKeyDictionary[Database, dict[UUID, Lane]] = WeakKeyDictionary()
-
-
 async def log(  # noqa: PLR0917 - a `Lane` of `db.transaction`
     database: Database, caller: Caller, request_id: str, call: Call, answer: Answer, finish: Finish | None
 ) -> str:
@@ -135,9 +131,8 @@ async def log(  # noqa: PLR0917 - a `Lane` of `db.transaction`
     Raises:
         DomainError: the call is refused, and nothing of it is written.
     """
-    lanes = _lanes.setdefault(database, {})
-    lane = lanes.get(caller.tenant_id)
+    lane = database.lanes.get(caller.tenant_id)
     if lane is None:
-        lane = lanes[caller.tenant_id] = Lane(database, caller.tenant_id)
+        lane = database.lanes[caller.tenant_id] = Lane(database, caller.tenant_id)
     done = asyncio.get_running_loop().create_future()
     return await lane.run(Waiting(caller, request_id, call, batches(call.arguments), answer, finish, done))
