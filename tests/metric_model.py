@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from uuid import UUID
 
 from db.engine import Database
 from db.metrics.columns import NONE, Columns
@@ -46,19 +47,22 @@ class Defined:
 
 
 STORED = """
-    SELECT owner_id, data, series_id, position FROM metric_segment
-    UNION ALL SELECT owner_id, data, NULL, seq FROM metric_batch
-    ORDER BY owner_id, series_id, position
+    SELECT data, series_id, position FROM metric_segment WHERE owner_id = $1
+    UNION ALL SELECT data, NULL, seq FROM metric_batch WHERE owner_id = $1
+    ORDER BY series_id, position
 """
-KEYS = "SELECT id, key FROM series"
+KEYS = "SELECT id, key FROM series WHERE owner_id = $1"
 
 
-async def stored(database: Database) -> dict[str, list[Point]]:
-    """The points of every series as they lie in segments and in the tail, in order of arrival, by key."""
+async def stored(database: Database, owner: str) -> dict[str, list[Point]]:
+    """The points of an object's series as they lie in segments and in the tail, in order of arrival, by key.
+
+    `owner` is the 32 hexadecimal digits of its id.
+    """
     found: dict[str, list[Point]] = defaultdict(list)
     async with database.connection() as connection:
-        keys = {row["id"]: row["key"] for row in await connection.fetch(KEYS)}
-        rows = await connection.fetch(STORED)
+        keys = {row["id"]: row["key"] for row in await connection.fetch(KEYS, UUID(owner))}
+        rows = await connection.fetch(STORED, UUID(owner))
     for row in rows:
         if row["series_id"] is not None:
             columns, _ = decode_segment(row["data"])

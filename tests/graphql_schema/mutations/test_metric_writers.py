@@ -71,7 +71,7 @@ async def test_eight_writers_of_the_same_and_of_different_series(graphql: Graph,
         return sum(answer["pointCount"] for answer in answers)
 
     counts = await asyncio.gather(*(write(writer) for writer in range(8)))
-    points = await stored(graphql.database)
+    points = await stored(graphql.database, id_[4:])
     sent = [point for batches in calls for batch in batches for point in batch]
     assert sum(counts) == sum(map(len, points.values())) == len(sent)
     for series in (await graphql(SERIES, id=id_))["node"]["metrics"]["nodes"]:
@@ -97,7 +97,7 @@ async def test_each_writer_finds_its_points_in_the_order_it_sent_them(graphql: G
             await graphql.change(LOG, input={"objectId": id_, "points": points})
 
     await asyncio.gather(*(write(writer) for writer in range(8)))
-    points = (await stored(graphql.database))["k"]
+    points = (await stored(graphql.database, id_[4:]))["k"]
     for writer in range(8):
         assert [point.number for point in points if point.step == writer] == list(range(100))
 
