@@ -53,7 +53,8 @@ class Connection(Generic[T]):
     nodes: list[T] = strawberry.field(description="The rows.")
     page_info: PageInfo = strawberry.field(description="What lies around the page.")
     total_count: SafeInt | None = strawberry.field(
-        description="How many rows the whole list has; exact up to 10 000, null beyond. Costs a count: ask when needed."
+        description="How many rows the whole list has; exact up to 10 000, null beyond, where they would have to be"
+        " counted. Costs a count (but of a series' points, whose number is known): ask when needed."
     )
 
 
@@ -101,11 +102,11 @@ class ConnectionRead:
         return conditions
 
 
-def page_size(selected: Selected, default: int) -> tuple[int, bool]:
+def page_size(selected: Selected, default: int, limit: int = PAGE_LIMIT) -> tuple[int, bool]:
     """How many rows, and whether from the end.
 
     Raises:
-        RequestErrors: `first` or `last` is outside 1–100, or both are given.
+        RequestErrors: `first` or `last` is outside 1 and the limit, or both are given.
     """
     first, last = given(selected, "first"), given(selected, "last")
     if first and last:
@@ -113,8 +114,8 @@ def page_size(selected: Selected, default: int) -> tuple[int, bool]:
     size = first or last
     if size is None:
         return default, False
-    if not 1 <= size.raw <= PAGE_LIMIT:
-        bound = f"must be from 1 to {PAGE_LIMIT}; got {size.raw}. Page through with cursors for more."
+    if not 1 <= size.raw <= limit:
+        bound = f"must be from 1 to {limit}; got {size.raw}. Page through with cursors for more."
         raise refused(bound, size.path)
     return size.raw, last is not None
 
@@ -188,12 +189,12 @@ def _page_info_field(name: str) -> str:
     return '"PageInfo"' if name == "__typename" else name
 
 
-def page_arguments(default: int) -> list[Argument]:
+def page_arguments(default: int, limit: int = PAGE_LIMIT) -> list[Argument]:
     """`first`, `after`, `last`, `before`."""
     return [
-        Argument("first", int | None, f"How many rows from the start, 1–{PAGE_LIMIT}; {default} when absent."),
+        Argument("first", int | None, f"How many rows from the start, 1–{limit}; {default} when absent."),
         Argument("after", Cursor | None, "Begin after the row of this cursor."),
-        Argument("last", int | None, f"How many rows from the end, 1–{PAGE_LIMIT}."),
+        Argument("last", int | None, f"How many rows from the end, 1–{limit}."),
         Argument("before", Cursor | None, "End before the row of this cursor."),
     ]
 

@@ -7,19 +7,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import orjson
+
 from db.access import Caller
 from db.engine import Database
 from db.errors import DomainError, TooSlow, Unavailable
 from db.feed import follow
 from db.feed.follow import place_of, spans
+from db.read import hole
+from db.read.hole import Failure
 from db.read.sql import Environment
 from db.transaction import Call, Result, run
 from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.frame import Frame
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
-from graphql_schema.strings import check_variables
 from graphql_schema.subscription import PLACE, SPAN, read_position, refusal, renewed, require_sight, written
+from graphql_schema.typed_variables import Variables
 
 RENEWAL_INTERVAL: Final = 1.0  # seconds after which a follower's roles are looked up anew
 
@@ -43,13 +47,12 @@ class Context:
         }
 
 
-async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> bytes:
+async def execute(operation: Operation, variables: Variables, context: Context) -> bytes:
     """The whole response of a query or a mutation as JSON.
 
     Raises:
         RequestErrors: the request is refused before anything is done; or the database is away, or too slow.
     """
-    check_variables(variables)
     values = operation.coerced(variables)
     if operation.kind == "mutation":
         return await mutate(operation, values, context)
@@ -64,15 +67,18 @@ async def mutate(operation: Operation, values: Mapping[str, Any], context: Conte
     # All before the first is run: an input that cannot be used refuses the whole request.
     calls = {part.key: part.call(env) for part in prepared if isinstance(part, Prepared)}
     answers: dict[str, str] = {}
+    failures: list[Failure] = []
     for part in prepared:
         if not isinstance(part, Prepared):
             key, answers[key] = part
             continue
         try:
-            answers[part.key] = await _changed(part, calls[part.key], env, context)
+            answers[part.key], failed = await _changed(part, calls[part.key], env, context)
         except (Unavailable, TooSlow) as error:
             raise interrupted(error, [key for key in calls if key in answers]) from error
-    return ('{"data":{' + ",".join(f'"{key}":{text}' for key, text in answers.items()) + "}}").encode()
+        failures += [replace(one, path=("data", part.key, *one.path)) for one in failed]
+    response = '{"data":{' + ",".join(f'"{key}":{text}' for key, text in answers.items()) + "}}"
+    return with_errors(response.encode(), failures)
 
 
 def interrupted(error: DomainError, done: Sequence[str]) -> RequestErrors:
@@ -83,40 +89,63 @@ def interrupted(error: DomainError, done: Sequence[str]) -> RequestErrors:
     return RequestErrors([RequestError(error.code, message, extensions={"done": list(done)})])
 
 
-async def _changed(prepared: Prepared, call: Call, env: Environment, context: Context) -> str:
-    def answer(result: Result) -> tuple[str, Sequence[Any]]:
+async def _changed(prepared: Prepared, call: Call, env: Environment, context: Context) -> tuple[str, Sequence[Failure]]:
+    """A mutation's payload, and what in it could not be filled."""
+    failures: Sequence[Failure] = ()
+    env = hole.marked(env) if prepared.answer.holes else env
+
+    def answer(result: Result) -> str | tuple[str, Sequence[Any]]:
+        if prepared.told:
+            return prepared.told({**env, RESULT: result})
         return prepared.answer.text, prepared.answer.arguments({**env, RESULT: result})
 
+    async def finish(connection: Any, text: str) -> str:
+        nonlocal failures
+        found = await hole.filled(connection, prepared.answer, text, env)
+        failures = found.failures
+        return found.json.decode()
+
+    finishing = finish if prepared.answer.holes else None
     try:
-        return await run(context.database, context.caller, context.request_id, call, answer)
+        text = await run(context.database, context.caller, context.request_id, call, answer, finish=finishing)
     except (Unavailable, TooSlow):
         raise
     except DomainError as error:
-        return prepared.refuse(error)
+        return prepared.refuse(error), ()
+    return text, failures
 
 
 async def read(operation: Operation, values: Mapping[str, Any], context: Context) -> bytes:
-    """The response of a query: one statement, however many root fields."""
+    """The response of a query: one statement, however many root fields, and one more when there are holes to fill."""
     query = operation.query(values, restricted=context.caller.scope is not None)
     if query.statement is None:
         return query.response()
-    arguments = query.statement.arguments(context.environment(values))
     try:
+        if query.statement.holes:
+            async with context.database.connection() as connection:
+                found, _ = await hole.answer(connection, query.statement, context.environment(values))
+            return with_errors(found.json, found.failures)
+        arguments = query.statement.arguments(context.environment(values))
         text: str = await context.database.read(query.statement.text, arguments)
     except (Unavailable, TooSlow) as error:
         raise refusal(error) from error
     return query.response(text)
 
 
-async def subscribe(
-    operation: Operation, variables: Mapping[str, Any] | None, context: Context
-) -> AsyncGenerator[Frame, None]:
+def with_errors(response: bytes, failures: Sequence[Failure]) -> bytes:
+    """A response beside whose `data` the errors of holes stand that could not be filled."""
+    if not failures:
+        return response
+    errors = [RequestError(one.code, one.message, path=one.path[1:]).formatted() for one in failures]
+    return b'{"errors":' + orjson.dumps(errors) + b"," + response[1:]
+
+
+async def subscribe(operation: Operation, variables: Variables, context: Context) -> AsyncGenerator[Frame, None]:
     """Every frame of a subscription, each a whole result.
 
     Raises:
         RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `UNAUTHENTICATED`.
     """
-    check_variables(variables)
     values = operation.coerced(variables)
     try:
         async for frame in _frames(operation, values, context):

@@ -140,7 +140,7 @@ def glob_to_regex(glob: str) -> str:
     return "^" + "".join(wild.get(c) or re.escape(c) for c in squeezed) + "$"
 
 
-def _glob_bind(value: Value) -> Bind:
+def glob_bind(value: Value) -> Bind:
     """A glob as a regular expression, checked now and in every later request."""
 
     def decode(glob: str) -> str:
@@ -157,7 +157,7 @@ def comparisons(value: Value, cast: str) -> list[tuple[str, Bind]]:
     found = []
     for operator, operand in value.fields():
         if operator == "matches":
-            found.append((operator, _glob_bind(operand)))
+            found.append((operator, glob_bind(operand)))
             continue
         kind = "boolean" if operator == "isNull" else f"{cast}[]" if operator == "in" else cast
         found.append((operator, operand.bind(kind, plain)))

@@ -15,6 +15,7 @@ from db.read.sql import constant
 from graphql_schema import enums, listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.fields import Argument, column, entity, given, read_field
+from graphql_schema.filters import glob_bind
 from graphql_schema.scalars import Base64, MetricValue, SafeInt
 from graphql_schema.selection import Selected
 
@@ -67,12 +68,14 @@ def current_leg() -> Condition:
 
 
 def series_scope(selected: Selected) -> Sequence[Condition]:
-    """Conditions of `metrics(keys:, keyPrefix:)`."""
+    """Conditions of `metrics(keys:, keyPrefix:, keyPattern:)`."""
     conditions: list[Condition] = [current_leg()]
     if keys := given(selected, "keys"):
         conditions.append(Compare("key", "in", keys.bind("text[]")))
     if prefix := given(selected, "keyPrefix"):
         conditions.append(Compare("key", "startsWith", prefix.bind("text")))
+    if pattern := given(selected, "keyPattern"):
+        conditions.append(Compare("key", "matches", glob_bind(pattern)))
     return conditions
 
 

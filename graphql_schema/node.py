@@ -70,6 +70,12 @@ class Entity(Node):
         arguments=[
             Argument("keys", list[str] | None, "Only these keys."),
             Argument("keyPrefix", str | None, "Only keys that begin with this."),
+            Argument(
+                "keyPattern",
+                str | None,
+                "Only keys that a glob matches as a whole, such as `val/*`: `*` is any run of characters, `/` too, and"
+                " `?` any single one.",
+            ),
         ],
     )
     metric: MetricSeries | None = metric_read()

@@ -7,7 +7,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
@@ -16,7 +15,6 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
-    GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -36,9 +34,10 @@ from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.input_size import check_items, listed_variables
 from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
-from graphql_schema.plain_variables import plain_types, plain_variables
 from graphql_schema.selection import Planner, Registry
+from graphql_schema.strings import check_variables
 from graphql_schema.subscription import Frames, compiled_frames
+from graphql_schema.typed_variables import Unread, Variables, lane_of, written_types
 
 Kind = Literal["query", "mutation", "subscription"]
 INTROSPECTION: Final = ("__schema", "__type")
@@ -68,8 +67,8 @@ def compiled_response(data: Plan, planner: Planner, *, restricted: bool) -> Comp
     statement = Statement(restricted)
     cost = orjson.dumps({"cost": {"nodes": math.ceil(planner.nodes), "maximum": planner.max_nodes}}).decode()
     pieces = ['{"data":', *data.render(statement, ""), ',"extensions":', cost, "}"]
-    # The database would copy a long text once more for each of the two.
-    before, stored, after = parted(pieces)
+    # The database would copy a long text once more for each of the two. What is filled later is filled as a whole.
+    before, stored, after = ("", pieces, "") if statement.holes else parted(pieces)
     found = compiled(stored, statement) if stored else None
     return CompiledQuery(found, before.encode(), after.encode())
 
@@ -92,7 +91,7 @@ class Operation:
         self.name = definition.name.value if definition.name else None
         self._shapers = _shapers(schema, definition)
         self._listed = listed_variables(schema, definition)
-        self._plain = plain_types(definition)
+        self._lane = lane_of(schema, definition)
         self._introspects = bool(self._shapers) and _mentions_introspection(definition, fragments)
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
@@ -103,17 +102,20 @@ class Operation:
         assert root is not None  # validated
         return root
 
-    def coerced(self, variables: Mapping[str, Any] | None) -> dict[str, Any]:
+    def coerced(self, variables: Variables) -> dict[str, Any]:
         """The variables' values.
 
         Raises:
-            RequestErrors: one is missing, not of its type, or holds too many items.
+            RequestErrors: one is missing, not of its type, holds too many items, or text that cannot be stored.
         """
+        if isinstance(variables, Unread):
+            values = self._lane.decode(variables) if self._lane else None
+            if values is not None:
+                return values
+            variables = variables.read()
+        check_variables(variables)
         if not self._shapers:
             return {}
-        plain = plain_variables(self._plain, variables or {})
-        if plain is not None:
-            return plain
         check_items(self._listed, variables)
         definitions = self.definition.variable_definitions or ()
         result = get_variable_values(self.schema, definitions, dict(variables or {}), max_errors=5)
@@ -139,12 +141,23 @@ class Operation:
         return Planner(self.schema, self.registry, self.fragments, values)
 
     def query(self, values: Mapping[str, Any], *, restricted: bool) -> CompiledQuery:
-        """The compiled form of a query."""
-        return self.kept(values, restricted, lambda: self._compile(values, restricted))
+        """The compiled form of a query.
+
+        Raises:
+            RequestErrors: an argument cannot be used.
+        """
+        query = self.kept(values, restricted, lambda: self._compile(values, restricted))
+        if query.statement and query.statement.holes:
+            query.statement.check(values)
+        return query
 
     def mutations(self, values: Mapping[str, Any], *, restricted: bool) -> list[Prepared | tuple[str, str]]:
         """The mutations in order; what the schema says of itself is a key and its JSON."""
-        return self.kept(values, restricted, lambda: self._prepare(values, restricted))
+        found = self.kept(values, restricted, lambda: self._prepare(values, restricted))
+        for part in found:
+            if isinstance(part, Prepared):
+                part.answer.check(values)
+        return found
 
     def _prepare(self, values: Mapping[str, Any], restricted: bool) -> list[Prepared | tuple[str, str]]:
         planner = self.planner(values)
@@ -164,7 +177,9 @@ class Operation:
 
     def frames(self, values: Mapping[str, Any], *, restricted: bool) -> Frames:
         """The compiled form of a subscription, which has one root field."""
-        return self.kept(values, restricted, lambda: self._frames(values, restricted))
+        frames = self.kept(values, restricted, lambda: self._frames(values, restricted))
+        frames.statement.check(values)
+        return frames
 
     def _frames(self, values: Mapping[str, Any], restricted: bool) -> Frames:
         planner = self.planner(values)
@@ -227,20 +242,6 @@ def _shapers(schema: GraphQLSchema, definition: OperationDefinitionNode) -> list
         type_: GraphQLInputType | None = type_from_ast(schema, variable.type)  # type: ignore[assignment]
         if type_ is None:
             raise RequestErrors([request_error("GRAPHQL_VALIDATION_FAILED", GraphQLError("Unknown type."))])
-        is_written = get_named_type(type_).name in _written_types(schema)
+        is_written = get_named_type(type_).name in written_types(schema)
         found.append((variable.variable.name.value, presence if is_written else shaper(type_)))
     return found
-
-
-@cache
-def _written_types(schema: GraphQLSchema) -> frozenset[str]:
-    """The input objects of mutations. What stands in them decides no SQL, and may be ten thousand points long."""
-    fields = schema.mutation_type.fields.values() if schema.mutation_type else ()
-    found: set[str] = set()
-    todo = [get_named_type(argument.type) for field in fields for argument in field.args.values()]
-    while todo:
-        type_ = todo.pop()
-        if isinstance(type_, GraphQLInputObjectType) and type_.name not in found:
-            found.add(type_.name)
-            todo += [get_named_type(field.type) for field in type_.fields.values()]
-    return frozenset(found)

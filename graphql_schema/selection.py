@@ -66,7 +66,10 @@ class Selected:
 
 @dataclass
 class Planner:
-    """Plans the fields of one operation for one shape of its variables."""
+    """Plans the fields of one operation for one shape of its variables.
+
+    `enclosing` is the field around those that are planned, where its arguments matter to them.
+    """
 
     schema: GraphQLSchema
     registry: Registry
@@ -77,6 +80,7 @@ class Planner:
     max_fields: int = 2_000
     fields: int = 0
     subscribed: Selected | None = None
+    enclosing: Selected | None = None
     _multiplier: float = field(default=1, repr=False)
 
     @contextmanager
@@ -93,6 +97,13 @@ class Planner:
             raise RequestErrors([_too_many(self.max_nodes)])
         yield
         self._multiplier = outer
+
+    @contextmanager
+    def within(self, selected: Selected) -> Iterator[None]:
+        """What is planned inside may ask for the arguments of this field."""
+        outer, self.enclosing = self.enclosing, selected
+        yield
+        self.enclosing = outer
 
     def root_fields(self, operation: OperationDefinitionNode) -> dict[str, list[FieldNode]]:
         """The root fields by response key."""
@@ -115,7 +126,15 @@ class Planner:
         return Selected(self, parent.name, name, get_named_type(definition.type), nodes, given)
 
     def plan(self, parent: GraphQLNamedType, nodes: Nodes) -> Plan:
-        """The plan of one field.
+        """The plan of one field."""
+        self.count_field()
+        if nodes[0].name.value == "__typename":
+            return literal(f'"{parent.name}"')
+        selected = self.select(parent, nodes)
+        return self.registry[(parent.name, selected.name)].plan(selected)
+
+    def count_field(self) -> None:
+        """One more field is planned.
 
         Raises:
             RequestErrors: there are too many. A document is bounded, but every field below an interface
@@ -124,10 +143,6 @@ class Planner:
         self.fields += 1
         if self.fields > self.max_fields:
             raise RequestErrors([_too_wide(self.max_fields)])
-        if nodes[0].name.value == "__typename":
-            return literal(f'"{parent.name}"')
-        selected = self.select(parent, nodes)
-        return self.registry[(parent.name, selected.name)].plan(selected)
 
     def object(self, type_: GraphQLNamedType, nodes: Nodes) -> ObjectPlan:
         """All selected fields of an object."""

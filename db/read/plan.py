@@ -234,11 +234,11 @@ class TotalCount:
 
 def compiled(pieces: Pieces, statement: Statement) -> Compiled:
     """The statement that returns this JSON in one row of one column."""
-    return Compiled(f"SELECT {concatenated(pieces)}", tuple(statement.binds))
+    return Compiled(f"SELECT {concatenated(pieces)}", tuple(statement.binds), tuple(statement.holes))
 
 
 def compiled_frame(pieces: Pieces, window: Window, statement: Statement) -> Compiled:
     """The statement that returns this JSON, and beside it whether the window holds any row."""
     row = statement.alias()
     rows = f"SELECT 1 FROM {window.source.rows(statement)} {row} WHERE {window.conditions(statement, '', row)}"
-    return Compiled(f"SELECT {concatenated(pieces)}, EXISTS ({rows})", tuple(statement.binds))
+    return Compiled(f"SELECT {concatenated(pieces)}, EXISTS ({rows})", tuple(statement.binds), tuple(statement.holes))

@@ -35,6 +35,21 @@ ACTOR = Bind(lambda env: env["$actor"], "uuid")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What fills one hole of a response: a request of `db.metrics.read`, and how its result is written as JSON.
+
+    Without a request nothing is read, and the result is None.
+    """
+
+    request: Any
+    write: Callable[[Any], bytes]
+
+
+Ask = Callable[[Environment], Callable[[Sequence[str]], Asked]]
+"""Of a request's variables, and of what a row tells: what is asked. It refuses variables that cannot be used."""
+
+
+@dataclass(frozen=True)
 class Expression:
     """SQL text of type `text` that is never NULL and holds JSON."""
 
@@ -50,12 +65,14 @@ class Statement:
     """The statement being built. `restricted` when the caller does not see the whole tenant.
 
     `in_sight` are the aliases of rows whose namespace the statement has found readable before it came to them.
+    `holes` are the places of the response that SQL cannot finish (`db.read.hole`).
     """
 
     restricted: bool
     binds: list[Bind] = field(default_factory=list)
     aliases: int = 0
     in_sight: set[str] = field(default_factory=set)
+    holes: list[Ask] = field(default_factory=list)
 
     def bind(self, bind: Bind) -> str:
         """A placeholder with its cast; the same bind is sent once."""
@@ -82,10 +99,16 @@ class Compiled:
 
     text: str
     binds: Sequence[Bind]
+    holes: Sequence[Ask] = ()
 
     def arguments(self, env: Environment) -> list[Any]:
         """The driver's arguments, in order."""
         return [bind.get(env) for bind in self.binds]
+
+    def check(self, env: Environment) -> None:
+        """Refuse variables that no hole could be filled by, before any statement."""
+        for ask in self.holes:
+            ask(env)
 
 
 def quoted(text: str) -> str:
