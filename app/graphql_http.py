@@ -159,10 +159,7 @@ class _Exchange:
         body = await read_body(self._receive, self._headers, self._gateway.limits.body_bytes)
         if not body:
             raise bad_request("The body is empty. Send a JSON object with the key `query`.")
-        value = graphql_request.decode(body, "The body")
-        if isinstance(value, dict):
-            graphql_request.refuse_repeated(body)
-        return graphql_request.read(value)
+        return graphql_request.read_body(body)
 
     def _check_content_type(self) -> None:
         if not media_types.is_json(self._headers.get("content-type", "")):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import msgspec
 
 from graphql_schema.errors import RequestError
+from graphql_schema.typed_variables import Unread, Variables
 
+MAX_OPERATION_NAME: Final = 1_000
 PARAMETERS: Final = ("query", "variables", "operationName", "extensions")
 
 _QUOTED: Final = tuple(b'"%s"' % name.encode() for name in PARAMETERS)
@@ -22,8 +25,50 @@ class GraphQLRequest:
     """What to run. `extensions` may be sent and hold nothing that the server looks at."""
 
     query: str
-    variables: Mapping[str, Any] | None = None
+    variables: Variables = None
     operation_name: str | None = None
+
+
+class Parameters(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The parameters of a request that is plainly right, its variables not yet read."""
+
+    query: str
+    variables: msgspec.Raw = msgspec.Raw(b"null")
+    operation_name: str | None = msgspec.field(default=None, name="operationName")
+    extensions: dict[str, Any] | None = None
+
+    def request(self, what: str) -> GraphQLRequest | None:
+        """The request; None when something about it needs a closer look. `what` names the text in refusals."""
+        text, name = bytes(self.variables), self.operation_name
+        if name is not None and (not name.isascii() or len(name) > MAX_OPERATION_NAME):
+            return None
+        if text.startswith(b"{"):
+            return GraphQLRequest(self.query, Unread(text, partial(decode, text, what)), name)
+        return GraphQLRequest(self.query, None, name) if text == b"null" else None
+
+
+_parameters: Final = msgspec.json.Decoder(Parameters)
+
+
+def read_body(body: bytes) -> GraphQLRequest:
+    """The request in the body of a POST.
+
+    Raises:
+        RequestError: `BAD_REQUEST`, it is none.
+    """
+    request = _plain(body)
+    value = None if request else decode(body, "The body")
+    if request or isinstance(value, dict):
+        refuse_repeated(body)
+    return request or read(value)
+
+
+def _plain(body: bytes) -> GraphQLRequest | None:
+    """The request, if it is plainly right; what is not, the slower way finds the words for."""
+    try:
+        return _parameters.decode(body).request("The body")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def decode(text: bytes | str, what: str) -> Any:
@@ -123,8 +168,8 @@ def _operation_name(value: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(name, str):
         raise bad_request(f"`operationName` must be a string, not {_kind(name)}.")
-    if not name.isascii() or len(name) > 1_000:
-        raise bad_request("`operationName` must be a GraphQL name of at most 1000 characters.")
+    if not name.isascii() or len(name) > MAX_OPERATION_NAME:
+        raise bad_request(f"`operationName` must be a GraphQL name of at most {MAX_OPERATION_NAME} characters.")
     return name
 
 
