@@ -59,7 +59,7 @@ class Points:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def at(self, which: Ints | Mask) -> Points:
+    def at(self, which: Ints | Mask | slice) -> Points:
         """Some of them."""
         columns = self.columns
         return Points(self.positions[which], Columns(columns.steps[which], columns.times[which], columns.values[which]))
@@ -136,6 +136,13 @@ def sample(known: Known, ask: Ask, other: Columns | None = None) -> Sampled | Mi
     )
 
 
+def points_in(known: Known, range_: Range) -> Points | Missing:
+    """All points in range, in order of position; where points were rolled up, those that are left."""
+    line = _Line(range_, None)
+    here = _in_range(known, *line.sides(known.records), line, Method.MINMAX)
+    return here if isinstance(here, Missing) else _all(here, Method.MINMAX)
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """Where points lie on the axis, be it their own or that of another metric."""
@@ -203,7 +210,7 @@ def _shape(here: Known, ask: Ask, line: _Line) -> Points | Missing:
 def _of_buckets(here: Known, method: Method, most: int) -> Points | Missing:
     """At most so many points, by a method that looks at each bucket by itself."""
     if here.count <= most:
-        return _together(here.points, _left(here.records, method)) if here.rolled.all() else _missing_of(here)
+        return _all(here, method)
     non_finite = here.non_finite_count
     bits = _bits(here, _budget(most, method, non_finite=non_finite))
     buckets = _coarse(here, bits) if bits >= PART_BITS else _fine(here, bits, method)
@@ -214,6 +221,10 @@ def _of_buckets(here: Known, method: Method, most: int) -> Points | Missing:
     if method is Method.MEAN:
         return _means(buckets)
     return _extremes(buckets, with_odd=most > 2)
+
+
+def _all(here: Known, method: Method) -> Points | Missing:
+    return _together(here.points, _left(here.records, method)) if here.rolled.all() else _missing_of(here)
 
 
 def _budget(most: int, method: Method, *, non_finite: int) -> int:
