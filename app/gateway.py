@@ -14,6 +14,8 @@ from starlette.types import Scope
 
 from db.access import Caller
 from db.engine import Database
+from db.feed.feed import Feed
+from graphql_schema.broadcast import Live
 from graphql_schema.documents import Documents
 from graphql_schema.errors import RequestError
 from graphql_schema.executor import Context
@@ -87,10 +89,15 @@ class Gateway:
     observe: Callable[[Finished], None] = unobserved
     count_sockets: Callable[[int], None] = uncounted
     count_subscriptions: Callable[[int], None] = uncounted
+    live: Live = field(init=False)
+    """What all subscriptions share, over whichever transport."""
+
+    def __post_init__(self) -> None:
+        self.live = Live(Feed(self.database), self.database)
 
     def context(self, caller: Caller, request_id: str) -> Context:
         """What an operation is executed with."""
-        return Context(self.database, caller, request_id)
+        return Context(self.database, caller, request_id, self.live)
 
     def report(
         self,

@@ -69,6 +69,12 @@ class CursorExpired(DomainError):
     code = "CURSOR_EXPIRED"
 
 
+class Lagged(DomainError):
+    """You read so slowly that too much waits for you. Follow again from this error's `cursor`."""
+
+    code = "LAGGED"
+
+
 class Unavailable(DomainError):
     """The database does not answer. Try again in a moment."""
 

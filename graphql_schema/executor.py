@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
-
-import orjson
+from typing import Any
 
 from db.access import Caller
 from db.engine import Database
 from db.errors import DomainError, TooSlow, Unavailable
-from db.feed import follow
-from db.feed.follow import place_of, spans
+from db.feed.feed import Feed
 from db.read import hole
 from db.read.hole import Failure
 from db.read.sql import Environment
 from db.transaction import Call, Result, run
+from graphql_schema.broadcast import Live
+from graphql_schema.callers import environment
 from graphql_schema.errors import RequestError, RequestErrors
+from graphql_schema.follower import Follower
 from graphql_schema.frame import Frame
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
-from graphql_schema.subscription import PLACE, SPAN, read_position, refusal, renewed, require_sight, written
+from graphql_schema.response import refusal, with_errors
 from graphql_schema.typed_variables import Variables
-
-RENEWAL_INTERVAL: Final = 1.0  # seconds after which a follower's roles are looked up anew
 
 
 @dataclass(frozen=True)
@@ -35,16 +32,12 @@ class Context:
     database: Database
     caller: Caller
     request_id: str
+    live: Live | None = None
+    """What subscriptions share; one by itself has its own."""
 
     def environment(self, values: Mapping[str, Any]) -> Environment:
         """The variables, and what the caller brings to every statement."""
-        caller = self.caller
-        return {
-            **values,
-            "$tenant": caller.tenant_id,
-            "$scope": caller.scope,
-            "$actor": caller.actor_id,
-        }
+        return environment(self.caller, values)
 
 
 async def execute(operation: Operation, variables: Variables, context: Context) -> bytes:
@@ -132,47 +125,19 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
     return query.response(text)
 
 
-def with_errors(response: bytes, failures: Sequence[Failure]) -> bytes:
-    """A response beside whose `data` the errors of holes stand that could not be filled."""
-    if not failures:
-        return response
-    errors = [RequestError(one.code, one.message, path=one.path[1:]).formatted() for one in failures]
-    return b'{"errors":' + orjson.dumps(errors) + b"," + response[1:]
-
-
 async def subscribe(operation: Operation, variables: Variables, context: Context) -> AsyncGenerator[Frame, None]:
     """Every frame of a subscription, each a whole result.
 
     Raises:
-        RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `UNAUTHENTICATED`.
+        RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `FORBIDDEN`, `LAGGED`, `UNAUTHENTICATED`.
     """
-    values = operation.coerced(variables)
+    live = context.live or Live(Feed(context.database), context.database)
+    follower = Follower(live, context.database, context.caller, operation, operation.coerced(variables))
     try:
-        async for frame in _frames(operation, values, context):
-            yield frame
+        await follower.open()
+        while True:
+            yield await follower.next()
     except DomainError as error:
         raise refusal(error) from error
-
-
-async def _frames(operation: Operation, values: Mapping[str, Any], context: Context) -> AsyncIterator[Frame]:
-    database, caller = context.database, context.caller
-    renewed_at = told_at = time.monotonic()
-    is_behind = True
-    frames = operation.frames(values, restricted=caller.scope is not None)
-    path = frames.namespace(values)
-    place = await place_of(database, caller.tenant_id, path)
-    require_sight(caller, place, path)
-    after = read_position(frames.after(values), place) if frames.after else None
-    async for span in spans(database, caller.tenant_id, place.root_id, after):
-        if time.monotonic() - renewed_at > RENEWAL_INTERVAL:
-            caller, renewed_at = await renewed(database, caller), time.monotonic()
-            frames = operation.frames(values, restricted=caller.scope is not None)
-        require_sight(caller, place, path)
-        env = {**replace(context, caller=caller).environment(values), SPAN: span, PLACE: place}
-        async with database.connection() as connection:
-            text, is_full = await connection.fetchrow(frames.statement.text, *frames.statement.arguments(env))
-        # What a filter hides all of is told too when it ends the backlog, or when nothing was told for long.
-        is_due = (is_behind and not span.catching_up) or time.monotonic() - told_at >= follow.HEARTBEAT_INTERVAL
-        if is_full or span.is_empty or is_due:
-            told_at, is_behind = time.monotonic(), span.catching_up
-            yield Frame(text.encode(), written(span, place).strip('"'))
+    finally:
+        follower.close()

@@ -36,7 +36,8 @@ from graphql_schema.limits import request_error
 from graphql_schema.mutation import MutationRead, Prepared
 from graphql_schema.selection import Planner, Registry
 from graphql_schema.strings import check_variables
-from graphql_schema.subscription import Frames, compiled_frames
+from graphql_schema.subscription import compiled_frames
+from graphql_schema.subscriptions.stream import Frames
 from graphql_schema.typed_variables import Unread, Variables, lane_of, written_types
 
 Kind = Literal["query", "mutation", "subscription"]

@@ -45,7 +45,7 @@ async def busy(graph: Graph) -> None:
 
 
 async def test_a_backlog_that_is_hidden_ends_with_a_frame(graphql: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.feed.follow.BATCH", 2)
+    monkeypatch.setattr("graphql_schema.broadcast.MOST", 2)
     await graphql.change(MODEL, name="first")
     start = await here(graphql)
     for number in range(5):
@@ -58,8 +58,7 @@ async def test_a_backlog_that_is_hidden_ends_with_a_frame(graphql: Graph, monkey
 async def test_heartbeats_come_while_others_keep_the_stream_busy(
     graphql: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.feed.follow.HEARTBEAT_INTERVAL", 0.3)
-    monkeypatch.setattr("db.feed.follow.LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr("graphql_schema.broadcast.HEARTBEAT_INTERVAL", 0.3)
     await graphql.change(MODEL, name="first")
     noise = asyncio.create_task(busy(graphql))
     try:

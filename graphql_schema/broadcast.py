@@ -1,0 +1,252 @@
+"""One execution for all who follow the same: a frame is read and written once, however many get it.
+
+Who follows with the same operation, the same variables (but for where they begin) and the same sight gets the same
+bytes. A broadcast reads the frames as they come and keeps the latest; nobody has a queue of their own. Who begins
+further back, or falls behind what is kept, reads alone by cursor until they meet it (`graphql_schema.follower`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from db.access import access_stream
+from db.engine import Database
+from db.errors import Unavailable
+from db.feed.feed import Feed, Watch
+from db.feed.position import Position, Span, check_kept, next_span, position_of
+from db.read import hole
+from db.read.sql import Environment
+from graphql_schema.callers import Callers
+from graphql_schema.frame import Frame
+from graphql_schema.response import with_errors
+from graphql_schema.subscriptions.stream import SPAN, TARGET, Frames, Target, written
+
+MOST: Final = 500  # numbers a frame
+HEARTBEAT_INTERVAL: Final = 20.0  # seconds
+PAUSE: Final = 0.001  # seconds between two frames, and as many more for each who gets them:
+PAUSE_EACH: Final = 0.00002
+LONGEST_PAUSE: Final = 0.1
+KEPT_FRAMES: Final = 64
+KEPT_BYTES: Final = 4 << 20
+AWAY_INTERVAL: Final = 1.0  # seconds between two attempts while the database is away
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the frames of one broadcast are read."""
+
+    database: Database
+    frames: Frames
+    target: Target
+    env: Environment
+
+    async def frame(self, span: Span) -> tuple[Frame, bool]:
+        """The frame of a span, and whether there is anything in it."""
+        env = {**self.env, SPAN: span, TARGET: self.target}
+        async with self.database.connection() as connection:
+            found, (is_full,) = await hole.answer(connection, self.frames.statement, env)
+        return Frame(with_errors(found.json, found.failures), written(span)), is_full
+
+    def span(self, at: Position, upto: Position) -> Span:
+        """What to read next on the way from one position to another."""
+        return next_span(self.target.streams, at, upto, self.frames.most or MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A frame that is kept. It is for all who stand anywhere from `before` to `floor`: nothing shows between those."""
+
+    before: Position
+    floor: Position
+    after: Position
+    frame: Frame
+
+
+class Broadcast:
+    """The frames of one subscription, read by one task for all its followers."""
+
+    def __init__(self, feed: Feed, reading: Reading) -> None:
+        self.reading = reading
+        self.members = 0
+        self.access = 0
+        """Changes when roles or tokens do."""
+        self.read = self.told = Position(0, ())
+        """Up to where has been read, and up to where told: what lies between shows nothing."""
+        self.failure: Exception | None = None
+        self._feed = feed
+        self._watch: Watch | None = None
+        self._quiet: tuple[Position, asyncio.Future[tuple[Frame, bool]]] | None = None
+        self._kept: deque[Entry] = deque()
+        self._bytes = 0
+        self._next = 0
+        self._told_at = 0.0
+        self._is_behind = False
+        self._appended = asyncio.Event()
+        self._advanced = asyncio.Event()
+        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run())
+
+    async def end(self) -> Position:
+        """Where the streams end now. Raises what ended the broadcast, if it has ended."""
+        await asyncio.shield(self._begun)
+        if self._watch is None:
+            raise self.failure or Unavailable
+        await self._watch.look()
+        self._note_access(self._watch)
+        heads = self._watch.heads()[:-1]
+        return position_of(heads)
+
+    async def frame(self, span: Span) -> tuple[Frame, bool]:
+        """A frame for one who reads alone; those who begin at the same place are told of it by one."""
+        if not span.is_empty:
+            return await self.reading.frame(span)
+        if self._quiet is None or self._quiet[0] != span.after or self._quiet[1].cancelled():
+            self._quiet = span.after, asyncio.ensure_future(self.reading.frame(span))
+        return await asyncio.shield(self._quiet[1])
+
+    def check_kept(self, at: Position) -> None:
+        """Raises CursorExpired when not all that follows the position can be read."""
+        if self._watch is not None:
+            check_kept(at, self._watch.heads()[:-1])
+
+    def number_at(self, at: Position) -> int | None:
+        """The number of the frame that follows a position, when it is kept or the next to come."""
+        if self.read.reaches(at) and at.reaches(self.told):
+            return self._next
+        for number, entry in enumerate(self._kept, self._next - len(self._kept)):
+            if entry.floor.reaches(at) and at.reaches(entry.before):
+                return number
+        return None
+
+    def is_kept(self, number: int) -> bool:
+        """Whether it is there or yet to come, and not gone already."""
+        return number >= self._next - len(self._kept)
+
+    def entry(self, number: int) -> Entry | None:
+        """A frame by its number; None while it is yet to come."""
+        return self._kept[number - self._next] if number < self._next else None
+
+    async def appended(self) -> None:
+        """Return when there is a new frame, or another reason to look up."""
+        await self._appended.wait()
+
+    async def advanced(self) -> None:
+        """Return when more has been read, whether it shows or not."""
+        await self._advanced.wait()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        streams = (*self.reading.target.streams, access_stream(self.reading.env["$tenant"]))
+        try:
+            async with self._feed.following(self.reading.env["$tenant"], streams) as watch:
+                self._begin(watch)
+                await self._read_for_ever(watch)
+        except Exception as error:  # noqa: BLE001 - every follower raises it
+            self.failure = error
+        finally:
+            self._watch = None
+            self._call()
+            if not self._begun.done():
+                self._begun.set_result(None)
+
+    def _begin(self, watch: Watch) -> None:
+        self._watch = watch
+        self._told_at = _now()
+        self.read = self.told = position_of(watch.heads()[:-1])
+        self._note_access(watch)
+        self._begun.set_result(None)
+
+    async def _read_for_ever(self, watch: Watch) -> None:
+        answered = _now()
+        while True:
+            watch.moved.clear()
+            self._note_access(watch)
+            try:
+                pause = await self._read_on(watch)
+                answered = _now()
+            except Unavailable:
+                if _now() - answered > HEARTBEAT_INTERVAL:
+                    raise
+                pause = AWAY_INTERVAL
+            await asyncio.sleep(pause)
+
+    async def _read_on(self, watch: Watch) -> float:
+        """Read the next frame if there is one, or wait until there may be; how long to pause then, in seconds."""
+        heads = watch.heads()[:-1]
+        check_kept(self.read, heads)
+        span = self.reading.span(self.read, position_of(heads))
+        beat = self._told_at + HEARTBEAT_INTERVAL
+        if span.is_empty and _now() < beat:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(beat):
+                    await watch.moved.wait()
+            return 0
+        frame, is_full = await self.reading.frame(span)
+        floor, self.read = self.read, span.upto
+        # What a filter hides all of is told when it ends a backlog, or when nothing was told for long.
+        if is_full or _now() >= beat or (self._is_behind and not span.catching_up):
+            self._is_behind = span.catching_up
+            self._append(Entry(self.told, floor, span.upto, frame))
+        self._advanced = _called(self._advanced)
+        return min(PAUSE + PAUSE_EACH * self.members, LONGEST_PAUSE)
+
+    def _append(self, entry: Entry) -> None:
+        self.told, self._told_at = entry.after, _now()
+        self._kept.append(entry)
+        self._bytes += len(entry.frame.json)
+        self._next += 1
+        while len(self._kept) > 1 and (len(self._kept) > KEPT_FRAMES or self._bytes > KEPT_BYTES):
+            self._bytes -= len(self._kept.popleft().frame.json)
+        self._appended = _called(self._appended)
+
+    def _note_access(self, watch: Watch) -> None:
+        seq = watch.heads()[-1].seq
+        if seq != self.access:
+            self.access = seq
+            self._call()
+
+    def _call(self) -> None:
+        self._appended, self._advanced = _called(self._appended), _called(self._advanced)
+
+
+class Live:
+    """All broadcasts of a process, and who it knows its followers to be."""
+
+    def __init__(self, feed: Feed, database: Database) -> None:
+        self.feed = feed
+        self.callers = Callers(database)
+        self._broadcasts: dict[Hashable, Broadcast] = {}
+
+    def join(self, key: Hashable, reading: Reading) -> Broadcast:
+        """The broadcast of all who follow the same, which this key tells; begun with this reading if it is new."""
+        broadcast = self._broadcasts.get(key)
+        if broadcast is None or broadcast.failure is not None:
+            broadcast = self._broadcasts[key] = Broadcast(self.feed, reading)
+        broadcast.members += 1
+        return broadcast
+
+    def leave(self, key: Hashable, broadcast: Broadcast) -> None:
+        """The last who leaves ends it."""
+        broadcast.members -= 1
+        if not broadcast.members:
+            broadcast.close()
+            if self._broadcasts.get(key) is broadcast:
+                del self._broadcasts[key]
+
+
+def _called(event: asyncio.Event) -> asyncio.Event:
+    """Wake all who wait for an event; the next one to wait for."""
+    event.set()
+    return asyncio.Event()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

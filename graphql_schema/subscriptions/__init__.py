@@ -1,0 +1,1 @@
+"""The fields of `Subscription`: what each follows, and how its frames are read."""
