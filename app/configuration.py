@@ -19,8 +19,8 @@ CLIENTS_VARIABLES: Final = {f"{PREFIX}{name}" for name in ("RUN_ID", "TOKEN", "T
 """Variables of the trainers' client, which may stand in the same environment."""
 
 _EXPOSED: Final = (
-    "--database-url holds a password, which everyone on this machine could read in the list of processes. "
-    "Set MODELBOX_DATABASE_URL instead, or MODELBOX_DATABASE_URL_FILE to the name of a file that holds it."
+    "--{flag} holds a password, which everyone on this machine could read in the list of processes. "
+    "Set {variable} instead, or {variable}_FILE to the name of a file that holds it."
 )
 
 
@@ -31,8 +31,9 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     """
     given = _given(flags)
     _refuse_strangers(given)
-    if "***" in _masked_if_url(str(given.get("database_url", ""))):
-        raise SettingsError(_EXPOSED)
+    for name in secret_names():
+        if "***" in _masked_if_url(str(given.get(name, ""))):
+            raise SettingsError(_EXPOSED.format(flag=name.replace("_", "-"), variable=variable(name)))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -46,7 +47,7 @@ def origins(flags: Mapping[str, Any] | None = None) -> Mapping[str, str]:
 
 
 def shown(value: Any) -> str:
-    """The value of a setting as text fit to be seen: the password of a database is masked."""
+    """The value of a setting as text fit to be seen: passwords in addresses are masked."""
     match value:
         case None:
             return "unset"
@@ -61,11 +62,13 @@ def shown(value: Any) -> str:
 
 
 def masked(url: str) -> str:
-    """The URL of a database without its password, wherever in it that stands."""
+    """The URL of a database or of NATS without its password, wherever in it that stands."""
     parts = urlsplit(url)
     userinfo, at, place = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
     netloc = f"{user}:***@{place}" if colon else f"{userinfo}{at}{place}"
+    if userinfo and not colon and parts.scheme not in ("postgresql", "postgres"):
+        netloc = f"***@{place}"  # a token of NATS stands alone
     query = [(key, "***" if "password" in key else value) for key, value in parse_qsl(parts.query)]
     tail = "?" + urlencode(query, safe="/*") if query else ""
     return f"{parts.scheme}://{netloc}{parts.path}{tail}"

@@ -40,6 +40,12 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _nats_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in ("nats", "tls"):
+        raise ValueError("it must be a URL like nats://user:password@host:4222")
+    return value
+
+
 def _web_origins(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(canonical_origin, values))
 
@@ -76,6 +82,11 @@ class Settings(BaseSettings):
         None,
         description="The PostgreSQL to use, `postgresql://user:password@host:5432/database`. "
         "Unset: an embedded one in the data folder.",
+    )
+    nats_url: Annotated[SecretStr, AfterValidator(_nats_url)] | None = Field(
+        None,
+        description="A NATS server, `nats://user:password@host:4222`, by which servers tell each other what is new. "
+        "Unset: PostgreSQL's notifications, which do not pass through a pooler of connections.",
     )
     pg_bin: Folder | None = Field(
         None,

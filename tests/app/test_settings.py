@@ -161,6 +161,12 @@ def test_a_password_on_the_command_line_is_refused() -> None:
     assert "MODELBOX_DATABASE_URL_FILE" in refusal({"database_url": URL})
     assert "MODELBOX_DATABASE_URL_FILE" in refusal({"database_url": f"postgresql:///x?password={SECRET}"})
     assert load({"database_url": "postgresql://ann@db.example.com/models"}).database_url
+    assert "MODELBOX_NATS_URL_FILE" in refusal({"nats_url": f"nats://{SECRET}@hub"})
+
+
+def test_the_address_of_nats_is_checked() -> None:
+    assert load({"nats_url": "nats://hub:4222"}).nats_url
+    assert "nats://" in refusal({"nats_url": "http://hub"})
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +174,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in (repr(load()), str(load().model_dump()), configuration.explained()):
         assert SECRET not in text
     assert SECRET not in configuration.explained(as_json=True)
-    assert secret_names() == ["database_url"]
+    assert secret_names() == ["database_url", "nats_url"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,8 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (URL, "postgresql://ann:***@db.example.com:5432/models"),
         ("postgresql://ann@h/d", "postgresql://ann@h/d"),
+        (f"nats://ann:{SECRET}@hub:4222", "nats://ann:***@hub:4222"),
+        (f"nats://{SECRET}@hub", "nats://***@hub"),
         (f"postgresql://h/d?user=a&password={SECRET}", "postgresql://h/d?user=a&password=***"),
         (f"postgresql:///d?host=/run/pg&sslpassword={SECRET}", "postgresql:///d?host=/run/pg&sslpassword=***"),
         (f"postgresql://a:x@{SECRET}@h/d", "postgresql://a:***@h/d"),
