@@ -41,7 +41,6 @@ class TransportLimits:
     operations: int = 50
     messages_per_second: int = 100
     ping_seconds: float = 20.0
-    stall_seconds: float = 20.0
     socket_seconds: float = 86_400.0
     recheck_seconds: float = 1.0
     """How often the token behind an open socket is looked at again."""

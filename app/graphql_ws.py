@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app import ws_messages
+from app.connections import CLOSE_SECONDS, WRITE
 from app.gateway import Gateway, bearer_token, request_id, token_in
 from app.token_watch import TokenWatch
-from app.ws_messages import Close, Complete, ConnectionInit, Ping, Subscribe
+from app.ws_messages import Close, Complete, ConnectionInit, Gone, Ping, Subscribe
 from app.ws_operation import SocketOperation
 from db.access import Caller
 from db.errors import Unavailable
 from graphql_schema.errors import RequestError
 
 logger: Final = structlog.get_logger(__name__)
-
-CLOSE_SECONDS: Final = 10.0
-"""How long a peer that does not read is given to receive the reason for the end."""
 
 
 def socket_routes(gateway: Gateway) -> list[BaseRoute]:
@@ -33,7 +33,11 @@ def socket_routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 class GraphQLOverWebSocket:
-    """The application behind the route."""
+    """The application behind the route.
+
+    Written on ASGI itself: the library's socket object would cost each result a tenth more. What a
+    peer that does not read costs is bounded by `app.connections`.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -41,39 +45,59 @@ class GraphQLOverWebSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until its end."""
-        websocket = WebSocket(scope, receive, send)
-        if ws_messages.SUBPROTOCOL not in scope["subprotocols"]:
-            await websocket.accept()
-            reason = f"Only the subprotocol {ws_messages.SUBPROTOCOL} is spoken here."
-            await websocket.close(ws_messages.WRONG_SUBPROTOCOL, reason)
+        is_ours = ws_messages.SUBPROTOCOL in scope["subprotocols"]
+        await receive()
+        try:
+            await send({"type": "websocket.accept", "subprotocol": ws_messages.SUBPROTOCOL if is_ours else None})
+            if not is_ours:
+                reason = f"Only the subprotocol {ws_messages.SUBPROTOCOL} is spoken here."
+                await send({"type": "websocket.close", "code": ws_messages.WRONG_SUBPROTOCOL, "reason": reason})
+                return
+        except OSError:  # It has left already.
             return
         self._gateway.count_sockets(1)
         try:
-            await websocket.accept(ws_messages.SUBPROTOCOL)
-            await Socket(self._gateway, self._tokens, websocket).serve()
+            await Socket(self._gateway, self._tokens, scope, receive, send).serve()
         finally:
             self._gateway.count_sockets(-1)
 
 
 class Socket:
-    """One connection: a loop that reads, and a task for each operation.
+    """One connection: a loop that reads, a task for each operation, and one timer for all that is due at some time.
 
     Whoever finds a reason to end the connection raises `Close`; the task group ends all others.
     """
 
-    def __init__(self, gateway: Gateway, tokens: TokenWatch, websocket: WebSocket) -> None:
+    __slots__ = (
+        "_caller",
+        "_gateway",
+        "_is_alive",
+        "_limits",
+        "_opened",
+        "_operations",
+        "_pace",
+        "_receive",
+        "_scope",
+        "_send",
+        "_tasks",
+        "_timer",
+        "_tokens",
+        "_write",
+    )
+
+    def __init__(self, gateway: Gateway, tokens: TokenWatch, scope: Scope, receive: Receive, send: Send) -> None:
         self._gateway = gateway
         self._limits = gateway.limits
         self._tokens = tokens
-        self._websocket = websocket
+        self._scope, self._receive, self._send = scope, receive, send
+        self._write = scope["extensions"].get(WRITE)
         self._tasks = asyncio.TaskGroup()
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._sending = asyncio.Lock()
         self._caller: Caller | None = None
         self._pace = Pace(self._limits.messages_per_second)
         self._opened = _now()
-        self._wakes = self._opened + self._limits.init_seconds
         self._is_alive = True
+        self._timer = _call_at(self._opened + self._limits.init_seconds, self._wake)
 
     async def serve(self) -> None:
         """Until the client leaves, breaks the protocol, or may stay no longer."""
@@ -81,28 +105,35 @@ class Socket:
         try:
             async with self._tasks:
                 await self._read()
-        except* WebSocketDisconnect:
+        except* Gone:
             pass
         except* Close as group:
             close = _first(group)
         except* Exception:
-            logger.exception("socket failed", request_id=request_id(self._websocket.scope))
+            logger.exception("socket failed", request_id=request_id(self._scope))
             close = Close(ws_messages.INTERNAL_ERROR, "The server failed; its log says why.")
+        finally:
+            self._timer.cancel()
+            if self._caller is not None:
+                self._tokens.end(self._caller, self._revoked)
         if close is not None:
             await self._end(close)
 
     async def send(self, text: str) -> None:
-        """Send one message, after those that others are sending.
+        """Send one message, as soon as the peer has taken enough of those before.
 
         Raises:
-            Close: 1013, the peer has not read for too long.
+            Gone: the peer has left, or does not read.
         """
-        async with self._sending:
-            try:
-                async with asyncio.timeout(self._limits.stall_seconds):
-                    await self._websocket.send_text(text)
-            except TimeoutError:
-                raise Close(ws_messages.TRY_AGAIN_LATER, "The peer does not read.") from None
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except OSError:
+            raise Gone from None
+
+    async def send_result(self, *parts: bytes) -> None:
+        """Send one message that is bytes already. Raises Gone."""
+        if self._write is None or not self._write(*parts):
+            await self.send(b"".join(parts).decode())
 
     def forget(self, operation_id: str) -> None:
         """The id of an operation that ends is free again."""
@@ -112,6 +143,7 @@ class Socket:
     async def _read(self) -> None:
         while True:
             text = self._text(await self._receive())
+            self._is_alive = True
             await self._pace.wait()
             match ws_messages.read(text):
                 case ConnectionInit(payload):
@@ -123,32 +155,33 @@ class Socket:
                 case Complete(operation_id):
                     self._stop(operation_id)
 
-    async def _receive(self) -> Event:
-        while True:
-            if _now() >= self._wakes:
-                await self._wake()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._wakes):
-                    event = await self._websocket.receive()
-                    self._is_alive = True
-                    return event
-
-    async def _wake(self) -> None:
+    def _wake(self) -> None:
         """What is due when the clock says so: an end, or a ping."""
-        if self._caller is None:
-            raise Close(ws_messages.INIT_TIMEOUT, "Connection initialisation timeout")
         ends = self._opened + self._limits.socket_seconds
-        if _now() >= ends:
-            raise Close(ws_messages.GOING_AWAY, "The socket is too old. Connect and sign in again.")
-        if not self._is_alive:
-            raise Close(ws_messages.GOING_AWAY, "No message came since the last ping.")
-        self._is_alive = False
-        await self.send(ws_messages.ping())
-        self._wakes = min(_now() + self._limits.ping_seconds, ends)
+        if self._caller is None:
+            self._start(_raise(Close(ws_messages.INIT_TIMEOUT, "Connection initialisation timeout")))
+        elif _now() >= ends:
+            self._start(_raise(Close(ws_messages.GOING_AWAY, "The socket is too old. Connect and sign in again.")))
+        elif not self._is_alive:
+            self._start(_raise(Close(ws_messages.GOING_AWAY, "No message came since the last ping.")))
+        else:
+            self._is_alive = False
+            self._start(self.send(ws_messages.ping()))
+            self._timer = _call_at(min(_now() + self._limits.ping_seconds, ends), self._wake)
+
+    def _revoked(self) -> None:
+        self._start(_raise(Close(ws_messages.FORBIDDEN, "The token is no longer valid.")))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task do it, unless the socket is ending already."""
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:
+            work.close()
 
     def _text(self, event: Event) -> str:
         if event["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(event.get("code", 1005))
+            raise Gone
         text = event.get("text")
         if not isinstance(text, str):
             raise Close(ws_messages.MALFORMED, "Binary frames are not read. Send JSON in text frames.")
@@ -161,23 +194,19 @@ class Socket:
         if self._caller is not None:
             raise Close(ws_messages.SECOND_INIT, "Too many initialisation requests")
         try:
-            token = _token(payload) or bearer_token(self._websocket.headers)
-            async with asyncio.timeout_at(self._wakes):
-                caller = await self._gateway.authenticate(token)
+            token = _token(payload) or bearer_token(Headers(scope=self._scope))
+            caller = await self._gateway.authenticate(token)
         except RequestError as error:
             raise Close(ws_messages.FORBIDDEN, error.message) from None
         except Unavailable as error:
             raise Close(ws_messages.BAD_GATEWAY, error.message) from None
-        except TimeoutError:
-            raise Close(ws_messages.INIT_TIMEOUT, "Connection initialisation timeout") from None
         self._caller = caller
-        self._wakes = min(_now() + self._limits.ping_seconds, self._opened + self._limits.socket_seconds)
-        self._tasks.create_task(self._end_with(caller))
+        self._tokens.begin(caller, self._revoked)
+        self._timer.cancel()
+        # Spread, for after a restart thousands connect within the same second.
+        first = self._limits.ping_seconds * random.uniform(0.5, 1)  # noqa: S311 - nobody gains by guessing it
+        self._timer = _call_at(min(_now() + first, self._opened + self._limits.socket_seconds), self._wake)
         await self.send(ws_messages.ack())
-
-    async def _end_with(self, caller: Caller) -> None:
-        await self._tokens.until_invalid(caller)
-        raise Close(ws_messages.FORBIDDEN, "The token is no longer valid.")
 
     async def _begin(self, message: Subscribe) -> None:
         if self._caller is None:
@@ -197,9 +226,9 @@ class Socket:
             task.cancel()
 
     async def _end(self, close: Close) -> None:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._websocket.close(close.code, close.reason)
+                await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
 
 
 class Pace:
@@ -239,9 +268,17 @@ def _too_many(maximum: int) -> RequestError:
     )
 
 
+async def _raise(close: Close) -> None:
+    raise close
+
+
 def _first(group: BaseExceptionGroup[Close]) -> Close:
     first = group.exceptions[0]
     return first if isinstance(first, Close) else _first(first)
+
+
+def _call_at(when: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_at(when, what)
 
 
 def _now() -> float:

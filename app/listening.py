@@ -10,6 +10,9 @@ from typing import Final
 SEND_BUFFER: Final = 65_536
 """Bytes of an answer that the kernel keeps: more would hide a reader that has stalled."""
 
+UNREAD_SECONDS: Final = 60
+"""How long the kernel tries to deliver what a peer does not take, when nobody else waits for it any more."""
+
 UNAVAILABLE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -60,6 +63,8 @@ def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socke
         on_failure.callback(taken.close)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # Connections inherit it.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1_000 * UNREAD_SECONDS)
         if family == socket.AF_INET6:
             taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         taken.bind((address, port))

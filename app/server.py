@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 import uvloop
 
+from app.connections import Config, HttpConnection, SocketConnection
 from app.health import Readiness
 from app.main import create_app
 from db.engine import Database
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from app.settings import Settings
     from app.workers import Assignment
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 CLOSE_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the 60 s of common load balancers, so that it is they who close an idle connection."""
-
-PING_SECONDS: Final = 20.0
 
 
 def run(
@@ -65,7 +64,7 @@ async def _serve(assignment: Assignment, sockets: Sequence[socket.socket], ends:
     try:
         readiness = Readiness(database)
         app = create_app(settings, database, readiness)
-        server = _Server(_config(app, settings), readiness, settings.drain_delay, ends)
+        server = _Server(configured(app, settings), readiness, settings.drain_delay, ends)
         await server.serve(list(sockets))
     finally:
         with contextlib.suppress(TimeoutError):
@@ -73,14 +72,14 @@ async def _serve(assignment: Assignment, sockets: Sequence[socket.socket], ends:
                 await database.close()
 
 
-def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+def configured(app: ASGIApp, settings: Settings) -> Config:
+    """How uvicorn serves. It sends no pings of its own: those of the protocol show that the program behind lives."""
+    return Config(
         app,
-        http="httptools",
-        ws="websockets-sansio",
+        http=HttpConnection,
+        ws=SocketConnection,
         ws_max_size=settings.max_body_bytes,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
+        ws_ping_interval=None,
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,

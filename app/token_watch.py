@@ -1,4 +1,4 @@
-"""Notices when a token behind open sockets is revoked or expires."""
+"""Notices when a token behind open sockets and streams is revoked or expires."""
 
 from __future__ import annotations
 
@@ -11,31 +11,28 @@ from db.errors import Unavailable
 
 
 class TokenWatch:
-    """Looks at each token once per interval, however many sockets were opened with it."""
+    """Looks at each token once per interval, however many streams were opened with it, in one task for all of them."""
 
     def __init__(self, still_valid: Callable[[Caller], Awaitable[bool]], *, every: float) -> None:
         self._still_valid = still_valid
         self._every = every
         self._looking: dict[str | None, asyncio.Task[None]] = {}
-        self._sockets: dict[str | None, int] = {}
+        self._watching: dict[str | None, set[Callable[[], None]]] = {}
 
-    async def until_invalid(self, caller: Caller) -> None:
-        """Return when the caller's token is no longer good."""
-        token = caller.token
-        self._sockets[token] = self._sockets.get(token, 0) + 1
-        if token not in self._looking:
-            self._looking[token] = asyncio.create_task(self._look(caller))
-        looking = self._looking[token]
-        try:
-            await asyncio.shield(looking)
-        finally:
-            self._leave(token, looking)
+    def begin(self, caller: Caller, tell: Callable[[], None]) -> None:
+        """Call `tell` when the caller's token is no longer good."""
+        if caller.token not in self._looking:
+            self._watching[caller.token] = set()
+            self._looking[caller.token] = asyncio.create_task(self._look(caller))
+        self._watching[caller.token].add(tell)
 
-    def _leave(self, token: str | None, looking: asyncio.Task[None]) -> None:
-        self._sockets[token] -= 1
-        if not self._sockets[token]:
-            del self._sockets[token], self._looking[token]
-            looking.cancel()
+    def end(self, caller: Caller, tell: Callable[[], None]) -> None:
+        """Call it no more."""
+        watching = self._watching.get(caller.token, set())
+        watching.discard(tell)
+        if not watching and caller.token in self._looking:
+            del self._watching[caller.token]
+            self._looking.pop(caller.token).cancel()
 
     async def _look(self, caller: Caller) -> None:
         valid = True
@@ -44,3 +41,5 @@ class TokenWatch:
             # While the database is away nobody can be told anything that needs the token.
             with contextlib.suppress(Unavailable):
                 valid = await self._still_valid(caller)
+        for tell in tuple(self._watching[caller.token]):
+            tell()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import orjson
 
 from app import graphql_request, operations
-from app.graphql_request import GraphQLRequest
+from app.graphql_request import GraphQLRequest, Parameters
 from graphql_schema.errors import RequestError
 
 SUBPROTOCOL: Final = "graphql-transport-ws"
@@ -37,6 +38,10 @@ class Close(Exception):
         super().__init__(code, reason)
         self.code = code
         self.reason = reason.encode("utf-8", "replace")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+
+
+class Gone(Exception):
+    """The peer has left, or is as good as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,30 @@ def read(text: str) -> Message:
         Close: 4400, it is none that a client may send.
     """
     try:
-        return _message(graphql_request.decode(text, "The frame"))
+        return _plain(text) or _message(graphql_request.decode(text, "The frame"))
     except RequestError as error:
         raise Close(MALFORMED, error.message) from None
+
+
+class _Subscribe(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The message that may be long, when it is plainly right."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+    type: Literal["subscribe"]
+    payload: Parameters
+
+
+_subscribes: Final = msgspec.json.Decoder(_Subscribe)
+
+
+def _plain(text: str) -> Subscribe | None:
+    """Most messages by far; what is not plainly right, the slower way finds the words for."""
+    try:
+        message = _subscribes.decode(text)
+        request = message.payload.request("The frame")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return Subscribe(message.id, request) if request else None
 
 
 def ack() -> str:
@@ -103,9 +129,12 @@ def pong(payload: Mapping[str, Any] | None) -> str:
     return '{"type":"pong"}' if payload is None else _written({"type": "pong", "payload": payload})
 
 
-def next_result(operation_id: str, result: bytes) -> str:
-    """A result of an operation: finished JSON, set between brackets as it is."""
-    return f'{{"id":{_written(operation_id)},"type":"next","payload":{result.decode()}}}'
+def before_result(operation_id: str) -> bytes:
+    """What stands before a result of an operation, which is finished JSON and goes out as it is."""
+    return f'{{"id":{_written(operation_id)},"type":"next","payload":'.encode()
+
+
+AFTER_RESULT: Final = b"}"
 
 
 def refused(operation_id: str, errors: Sequence[RequestError]) -> str:

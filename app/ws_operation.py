@@ -6,11 +6,9 @@ import contextlib
 import time
 from typing import Protocol
 
-from starlette.websockets import WebSocketDisconnect
-
 from app import operations, ws_messages
 from app.gateway import Gateway, new_request_id
-from app.ws_messages import Close, Subscribe
+from app.ws_messages import AFTER_RESULT, Close, Gone, Subscribe
 from db.access import Caller
 from graphql_schema import executor
 from graphql_schema.operation import Operation
@@ -21,6 +19,9 @@ class Outlet(Protocol):
 
     async def send(self, text: str) -> None:
         """Send one message."""
+
+    async def send_result(self, *parts: bytes) -> None:
+        """The same for one that is bytes already, in parts, so that they are copied only once."""
 
     def forget(self, operation_id: str) -> None:
         """Free the operation's id; before its last message, for the client may use it at once."""
@@ -52,7 +53,7 @@ class SocketOperation:
         """Send every message of the operation; the code of its refusal, if it was refused."""
         try:
             await self._send_results()
-        except (Close, WebSocketDisconnect):
+        except (Close, Gone):
             raise
         except Exception as error:  # noqa: BLE001 - logged there, and masked
             errors = operations.refusals(error, self._request_id)
@@ -73,19 +74,17 @@ class SocketOperation:
             await self._follow(operation)
             return
         result = await operations.answer(self._gateway, operation, request, self._caller, self._request_id)
-        await self._send_result(result)
+        await self._outlet.send_result(ws_messages.before_result(self._id), result, AFTER_RESULT)
 
     async def _follow(self, operation: Operation) -> None:
         context = self._gateway.context(self._caller, self._request_id)
         frames = executor.subscribe(operation, self._request.variables, context)
+        head, send = ws_messages.before_result(self._id), self._outlet.send_result
         self._gateway.count_subscriptions(1)
         try:
             # Closed here and not by the garbage collector, so that what it holds is free at once.
             async with contextlib.aclosing(frames):
                 async for frame in frames:
-                    await self._send_result(frame.json)
+                    await send(head, frame.json, AFTER_RESULT)
         finally:
             self._gateway.count_subscriptions(-1)
-
-    async def _send_result(self, result: bytes) -> None:
-        await self._outlet.send(ws_messages.next_result(self._id, result))

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.server import configured
+from app.settings import Settings
+
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, ws_max_size: int = 8 * 1_048_576) -> AsyncIterator[str]:
-    """Serve on a free port of the loopback address; `host:port`."""
-    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5, ws_max_size=ws_max_size)
+async def serving(app: ASGIApp, *, stall_seconds: float = 20.0, **settings: Any) -> AsyncIterator[str]:
+    """Serve on a free port of the loopback address, with connections as the server has them; `host:port`."""
+    config = configured(app, Settings(shutdown_timeout=5, **settings))
+    config.lifespan, config.stall_seconds = "off", stall_seconds
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # asyncio leaves this out for a listener that it did not make: 40 ms between two small messages.

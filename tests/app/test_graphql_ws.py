@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,9 +44,11 @@ def _quiet(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str])
     assert "Traceback" not in captured.out + captured.err
 
 
-def serve(gateway: Gateway, limits: TransportLimits | None = None) -> AbstractAsyncContextManager[str]:
+def serve(
+    gateway: Gateway, limits: TransportLimits | None = None, *, stall_seconds: float = 20.0
+) -> AbstractAsyncContextManager[str]:
     limited = dataclasses.replace(gateway, limits=limits or TransportLimits())
-    return serving(Starlette(routes=socket_routes(limited)))
+    return serving(Starlette(routes=socket_routes(limited)), stall_seconds=stall_seconds)
 
 
 @pytest.fixture(scope="session")
@@ -447,8 +450,8 @@ async def test_messages_are_paced(gateway: Gateway) -> None:
 
 
 async def test_peer_that_does_not_read(gateway: Gateway) -> None:
-    limits = TransportLimits(stall_seconds=0.3, operations=1_000, messages_per_second=10_000)
-    async with serve(gateway, limits) as host, connected(host, reads_little=True) as peer:
+    limits = TransportLimits(operations=1_000, messages_per_second=10_000)
+    async with serve(gateway, limits, stall_seconds=0.3) as host, connected(host, reads_little=True) as peer:
         for n in range(200):
             await peer.send(subscribe(INTROSPECTION, str(n)))
         await asyncio.sleep(1.5)
@@ -477,17 +480,20 @@ async def test_sockets_of_one_token_are_checked_together(gateway: Gateway) -> No
 
     caller = await gateway.authenticate(None)
     watch = TokenWatch(look, every=0.05)
-    impatient = asyncio.create_task(watch.until_invalid(caller))
-    waiting = [asyncio.create_task(watch.until_invalid(caller)) for _ in range(100)]
-    await asyncio.sleep(0)
-    impatient.cancel()
+    told: list[int] = []
+    over = asyncio.Event()
+    impatient = partial(told.append, -1)
+    watch.begin(caller, impatient)
+    for n in range(100):
+        watch.begin(caller, partial(told.append, n))
+    watch.begin(caller, over.set)
+    watch.end(caller, impatient)
 
     async with asyncio.timeout(30):
-        await asyncio.gather(*waiting)
+        await over.wait()
 
     assert looks == 4
-    with contextlib.suppress(asyncio.CancelledError):
-        await impatient
+    assert sorted(told) == list(range(100))
 
 
 async def test_server_that_stops(gateway: Gateway) -> None:
