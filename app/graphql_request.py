@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 
@@ -17,6 +17,9 @@ MAX_OPERATION_NAME: Final = 1_000
 PARAMETERS: Final = ("query", "variables", "operationName", "extensions")
 
 _QUOTED: Final = tuple(b'"%s"' % name.encode() for name in PARAMETERS)
+_SHORTEST: Final = len(',"query":0')
+"""How much room a parameter needs that stands there once more."""
+
 _NAMES: Final = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
 
 
@@ -29,25 +32,40 @@ class GraphQLRequest:
     operation_name: str | None = None
 
 
-class Parameters(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The parameters of a request that is plainly right, its variables not yet read."""
+_ABSENT: Final = msgspec.Raw()
 
-    query: str
-    variables: msgspec.Raw = msgspec.Raw(b"null")
-    operation_name: str | None = msgspec.field(default=None, name="operationName")
-    extensions: dict[str, Any] | None = None
+
+class Parameters(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The parameters of a request that is plainly right, none of them read yet."""
+
+    query: msgspec.Raw
+    variables: msgspec.Raw = _ABSENT
+    operation_name: msgspec.Raw = msgspec.field(default=_ABSENT, name="operationName")
+    extensions: msgspec.Raw = _ABSENT
 
     def request(self, what: str) -> GraphQLRequest | None:
         """The request; None when something about it needs a closer look. `what` names the text in refusals."""
-        text, name = bytes(self.variables), self.operation_name
-        if name is not None and (not name.isascii() or len(name) > MAX_OPERATION_NAME):
-            return None
+        name = _name.decode(self.operation_name) if self.operation_name else None
+        if self.extensions:
+            _object.decode(self.extensions)
+        text = bytes(self.variables)
         if text.startswith(b"{"):
-            return GraphQLRequest(self.query, Unread(text, partial(decode, text, what)), name)
-        return GraphQLRequest(self.query, None, name) if text == b"null" else None
+            return GraphQLRequest(_string.decode(self.query), Unread(text, partial(decode, text, what)), name)
+        return GraphQLRequest(_string.decode(self.query), None, name) if text in (b"", b"null") else None
+
+    def fill(self, size: int) -> bool:
+        """Whether they take so much of a body of this size that none can stand in it twice."""
+        given = (self.query, self.variables, self.operation_name, self.extensions)
+        taken = sum(len(name) + 2 + len(memoryview(text)) for name, text in zip(_QUOTED, given, strict=True) if text)
+        return size - taken < _SHORTEST
 
 
 _parameters: Final = msgspec.json.Decoder(Parameters)
+_string: Final = msgspec.json.Decoder(str)
+_name: Final = msgspec.json.Decoder(
+    Annotated[str, msgspec.Meta(max_length=MAX_OPERATION_NAME, pattern="^[!-~]*$")] | None
+)
+_object: Final = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def read_body(body: bytes) -> GraphQLRequest:
@@ -56,19 +74,18 @@ def read_body(body: bytes) -> GraphQLRequest:
     Raises:
         RequestError: `BAD_REQUEST`, it is none.
     """
-    request = _plain(body)
-    value = None if request else decode(body, "The body")
-    if request or isinstance(value, dict):
+    try:
+        parameters = _parameters.decode(body)
+        request = parameters.request("The body")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        request = None
+    if request and parameters.fill(len(body)):
+        return request
+    # What is not plainly right, the slower way finds the words for.
+    value = decode(body, "The body")
+    if isinstance(value, dict):
         refuse_repeated(body)
     return request or read(value)
-
-
-def _plain(body: bytes) -> GraphQLRequest | None:
-    """The request, if it is plainly right; what is not, the slower way finds the words for."""
-    try:
-        return _parameters.decode(body).request("The body")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
 
 
 def decode(text: bytes | str, what: str) -> Any:

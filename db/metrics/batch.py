@@ -10,11 +10,22 @@ from typing import Any, Final
 from db.errors import Invalid
 from db.metrics.columns import Columns, Ints
 from db.metrics.point_rows import Point, part_of_points
-from db.metrics.point_table import Table, part_of_table
+from db.metrics.point_table import CheckedTable, Table, part_of_table
 from db.metrics.series_part import Opaque, Path, joined, other_kind
 from db.text import check_text
 
-__all__ = ["MAX_BATCHES", "MAX_POINTS", "MAX_SERIES", "Batch", "Opaque", "Point", "Table", "batches", "digest"]
+__all__ = [
+    "MAX_BATCHES",
+    "MAX_POINTS",
+    "MAX_SERIES",
+    "Batch",
+    "CheckedTable",
+    "Opaque",
+    "Point",
+    "Table",
+    "batches",
+    "digest",
+]
 
 MAX_POINTS: Final = 10_000
 MAX_SERIES: Final = 1_000

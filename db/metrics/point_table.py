@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 import numpy as np
@@ -41,10 +41,26 @@ class Table(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     strings: dict[str, list[Any]] | None = None
     bytes: dict[str, list[Any]] | None = None
 
+    is_checked: ClassVar[bool] = False
+
     def columns(self) -> dict[str, Mapping[str, list[Any]]]:
         """The columns of each group that has some."""
         groups = {"values": self.values, "strings": self.strings, "bytes": self.bytes}
         return {name: columns for name, columns in groups.items() if columns}
+
+
+Whole = Annotated[int, msgspec.Meta(ge=-MAX_WHOLE, le=MAX_WHOLE)]
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
+
+
+class CheckedTable(Table, rename="camel", forbid_unknown_fields=True):
+    """A table that was decoded by its types: whole numbers and numbers stand where they should, or null does."""
+
+    steps: list[Whole | None] | None = None
+    wall_times: list[Whole | None] | None = None
+    values: dict[str, list[Number | None]] | None = None
+
+    is_checked: ClassVar[bool] = True
 
 
 def part_of_table(table: Table, path: Path) -> Part:
@@ -55,9 +71,10 @@ def part_of_table(table: Table, path: Path) -> Part:
     """
     groups = table.columns()
     rows = _check_shape(table, groups, path)
-    steps = _whole(table.steps, rows, (*path, "steps"))
-    times = _whole(table.wall_times, rows, (*path, "wallTimes"))
-    part = _floats(groups.get("values", {}), steps, times, (*path, "values"))
+    whole = _checked_whole if table.is_checked else _whole
+    steps = whole(table.steps, rows, (*path, "steps"))
+    times = whole(table.wall_times, rows, (*path, "wallTimes"))
+    part = _floats(groups.get("values", {}), steps, times, (*path, "values"), is_checked=table.is_checked)
     part.opaque = [
         _opaque(column, steps, times, (*path, group, key))
         for key, group, column in sorted(
@@ -109,17 +126,28 @@ def _check_distinct(places: Sequence[Path]) -> None:
             raise Invalid(message, path=place)
 
 
-def _floats(columns: Mapping[str, list[Any]], steps: Ints, times: Ints, path: Path) -> Part:
+def _floats(columns: Mapping[str, list[Any]], steps: Ints, times: Ints, path: Path, *, is_checked: bool) -> Part:
     keys, rows = sorted(columns), len(steps)
     if not keys:
         return Part(keys, _NOTHING, Columns(_NOTHING, _NOTHING, _NOTHING.astype(np.float64)))
     cells = columns[keys[0]] if len(keys) == 1 else list(chain.from_iterable(map(columns.__getitem__, keys)))
     if len(keys) > 1:
         steps, times = np.tile(steps, len(keys)), np.tile(times, len(keys))
-    if set(map(type, cells)) - _NUMBERS or not rows:
+    values = _all_numbers(cells, keys, path, is_checked=is_checked) if rows else None
+    if values is None:
         return _sparse(cells, keys, steps, times, path)
-    values = _converted(cells, keys, path)
     return Part(keys, np.full(len(keys), rows, dtype=np.int64), Columns(steps, times, values))
+
+
+def _all_numbers(cells: Sequence[Any], keys: Sequence[str], path: Path, *, is_checked: bool) -> Floats | None:
+    """The numbers, when every cell holds one and nothing else."""
+    if is_checked:
+        try:
+            # Null is no number. The words of those that are not finite are read as what they say.
+            return np.fromiter(cells, np.float64, len(cells))
+        except TypeError:
+            return None
+    return None if set(map(type, cells)) - _NUMBERS else _converted(cells, keys, path)
 
 
 def _sparse(cells: Sequence[Any], keys: list[str], steps: Ints, times: Ints, path: Path) -> Part:
@@ -185,6 +213,14 @@ def _whole(column: list[Any] | None, rows: int, path: Path) -> Ints:
         if cell is not None and not _is_whole(cell):
             raise _not_whole(column, path)
     return np.array([NONE if cell is None else cell for cell in column], dtype=np.int64)
+
+
+def _checked_whole(column: list[Any] | None, rows: int, path: Path) -> Ints:
+    """The same of a column that holds whole numbers or null."""
+    try:
+        return np.full(rows, NONE, dtype=np.int64) if column is None else np.fromiter(column, np.int64, rows)
+    except TypeError:
+        return _whole(column, rows, path)
 
 
 def _is_whole(cell: object) -> bool:
