@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +12,7 @@ import asyncpg
 import numpy as np
 
 from db.metrics import segment, summary, tail
-from db.metrics.columns import NONE, Columns
+from db.metrics.columns import NONE, Columns, Ints
 from db.metrics.sample import Known, Missing, Points
 from db.metrics.want import POINTS_OF, STORED, Form, Level, Want, arguments
 
@@ -141,24 +141,32 @@ def _put_tails(found: Sequence[Found], wants: Sequence[Want], batches: Mapping[U
     series = defaultdict(set)
     for want in wants:
         series[want.owner_id].add(want.series_id)
-    tails = {owner: dict(tail_of(rows, series[owner])) for owner, rows in batches.items()}
+    tails = {owner: _tails_of(TailRows(rows), series[owner]) for owner, rows in batches.items()}
     for one, want in zip(found, wants, strict=True):
         one.tails = tails.get(want.owner_id, {})
 
 
-def tail_of(rows: list[tuple[int, bytes]], series: set[int]) -> Iterator[tuple[int, Columns]]:
-    """The points of some series in rows of one owner's tail, in order of arrival."""
-    parts = [tail.decode(data) for _, data in sorted(rows)]
-    ids = _concatenated([part.ids for part in parts], np.int64)
-    counts = _concatenated([part.counts for part in parts], np.int64)
-    begins = np.cumsum(counts) - counts
-    columns = columns_of([part.columns for part in parts])
-    for one in series.intersection(ids.tolist()):
-        which = np.flatnonzero(ids == one)
-        at = runs(begins[which], counts[which])
-        yield one, Columns(columns.steps[at], columns.times[at], columns.values[at])
+def _tails_of(rows: TailRows, series: set[int]) -> dict[int, Columns]:
+    return {one: rows.of(one)[0] for one in series & rows.series}
 
 
-def runs(begins: Any, counts: Any) -> Any:
-    """The indexes of several stretches, one behind the other."""
-    return np.repeat(begins - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+class TailRows:
+    """Rows of one owner's tail as one: the points of each of its series, in order of arrival."""
+
+    def __init__(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        rows = sorted(rows)
+        parts = [tail.decode(data) for _, data in rows]
+        self._ids = _concatenated([part.ids for part in parts], np.int64)
+        self._counts = _concatenated([part.counts for part in parts], np.int64)
+        self._seqs = np.repeat([seq for seq, _ in rows], [len(part.ids) for part in parts])
+        self._begins = np.cumsum(self._counts) - self._counts
+        self._columns = columns_of([part.columns for part in parts])
+        self.series = set(self._ids.tolist())
+
+    def of(self, series: int) -> tuple[Columns, Ints]:
+        """The points of a series, and their numbers in the feed."""
+        which = np.flatnonzero(self._ids == series)
+        counts = self._counts[which]
+        at = np.repeat(self._begins[which] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        columns = self._columns
+        return Columns(columns.steps[at], columns.times[at], columns.values[at]), np.repeat(self._seqs[which], counts)
