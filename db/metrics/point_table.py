@@ -142,11 +142,9 @@ def _floats(columns: Mapping[str, list[Any]], steps: Ints, times: Ints, path: Pa
 def _all_numbers(cells: Sequence[Any], keys: Sequence[str], path: Path, *, is_checked: bool) -> Floats | None:
     """The numbers, when every cell holds one and nothing else."""
     if is_checked:
-        try:
-            # Null is no number. The words of those that are not finite are read as what they say.
-            return np.fromiter(cells, np.float64, len(cells))
-        except TypeError:
-            return None
+        # The words of numbers that are not finite are read as what they say; null as NaN, which needs another look.
+        values = np.fromiter(cells, np.float64, len(cells))
+        return None if np.isnan(values).any() else values
     return None if set(map(type, cells)) - _NUMBERS else _converted(cells, keys, path)
 
 
