@@ -223,14 +223,18 @@ class Transaction:
     async def _write(self, stream_id: UUID, records: Sequence[Record]) -> None:
         last = await self.fetchval(TAKE_NUMBERS, stream_id, max(1, len(records)))
         alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        amended: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
         for seq, record in enumerate(records, last - len(records) + 1):
+            values = {"seq": seq, **record.values}
             if record.amended is not None:
-                await self.update(record.table, record.amended, seq=seq, **record.values)
+                row = (self.tenant_id, record.amended, *values.values())
+                amended[revision(record.table, tuple(values))].append(row)
             else:
-                values = {"stream_id": stream_id, "seq": seq, **record.values}
-                alike[record.table, tuple(values)].append(values)
+                alike[record.table, tuple(values)].append({"stream_id": stream_id, **values})
         for (table, _), same in alike.items():
             await self.insert_many(table, same)
+        for statement, rows in amended.items():
+            await self.connection.executemany(statement, rows)
 
 
 async def run(

@@ -6,6 +6,7 @@ import strawberry
 
 from graphql_schema.selection import Selected
 from graphql_schema.subscriptions.changes import CHANGES, ChangeBatch
+from graphql_schema.subscriptions.events import FOLLOWED_EVENTS, EventBatch
 from graphql_schema.subscriptions.stream import Frames
 
 
@@ -14,6 +15,7 @@ from graphql_schema.subscriptions.stream import Frames
 )
 class Subscription:
     changes: ChangeBatch = CHANGES
+    events: EventBatch = FOLLOWED_EVENTS
 
 
 def compiled_frames(key: str, selected: Selected, *, restricted: bool) -> Frames:

@@ -22,7 +22,7 @@ EVENTS: Path = ("input", "events")
 
 BY_EXTERNAL_ID = """
     SELECT known.object_id, known.source, known.external_id, NULL AS name, NULL::timestamptz AS moment,
-        known.id, known.at, known.ended_at
+        known.id, known.at, known.ended_at, known.stream_id
     FROM unnest($2::uuid[], $3::text[], $4::text[]) AS given(object_id, source, external_id)
     JOIN event known ON known.tenant_id = $1 AND known.object_id = given.object_id AND known.source = given.source
         AND known.external_id = given.external_id
@@ -31,19 +31,12 @@ BY_EXTERNAL_ID = """
 
 BY_MOMENT = """
     SELECT known.object_id, known.source, NULL AS external_id, known.name, known.at AS moment,
-        known.id, known.at, known.ended_at
+        known.id, known.at, known.ended_at, known.stream_id
     FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) AS given(object_id, source, name, at)
     JOIN event known ON known.tenant_id = $1 AND known.object_id = given.object_id AND known.source = given.source
         AND known.name = given.name AND known.at = given.at AND known.external_id IS NULL
 """
 """The stored ones of events that are known by name and moment."""
-
-END = """
-    UPDATE event AS known SET ended_at = given.ended_at
-    FROM unnest($2::uuid[], $3::timestamptz[]) AS given(id, ended_at)
-    WHERE known.tenant_id = $1 AND known.id = given.id
-"""
-"""The ends of spans that were stored without one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +65,7 @@ class Known:
     """An event that is stored, or will be."""
 
     id: UUID
+    stream_id: UUID
     at: datetime
     ended_at: datetime | None
     new: Given | None = None
@@ -133,7 +127,7 @@ async def _known(tx: Transaction, given: Sequence[Given]) -> dict[tuple[Any, ...
         rows += await tx.fetch(BY_MOMENT, *_columns(moments, "name", "at"))
     return {
         (row["object_id"], row["source"], row["external_id"], row["name"], row["moment"]): Known(
-            row["id"], row["at"], row["ended_at"]
+            row["id"], row["stream_id"], row["at"], row["ended_at"]
         )
         for row in rows
     }
@@ -149,7 +143,7 @@ def _meet(known: dict[tuple[Any, ...], Known], event: Given) -> bool:
     stored = known.get(event.identity)
     is_new = stored is None
     if stored is None:
-        stored = known[event.identity] = Known(new_id(), event.at, None, new=event)
+        stored = known[event.identity] = Known(new_id(), event.owner.home.root_id, event.at, None, new=event)
     if event.ended_at is not None and stored.ended_at is None:
         if event.ended_at < stored.at:
             where = (*event.where, "endedAt")
@@ -163,19 +157,21 @@ def _meet(known: dict[tuple[Any, ...], Known], event: Given) -> bool:
 
 
 async def _write(tx: Transaction, events: Sequence[Known]) -> None:
-    """New events with their numbers, at once: the answer shows them. The verb's last act, for heads are locked last."""
-    ended = [event for event in events if event.ended]
-    if ended:
-        await tx.execute(END, [event.id for event in ended], [event.ended_at for event in ended])
+    """Events with their numbers, at once: the answer shows them. The verb's last act, for heads are locked last.
+
+    One that has got its end gets a new number, too: who follows the stream is shown it again.
+    """
     for event in events:
         if event.new:
             _record(tx, event, event.new)
+        elif event.ended:
+            tx.amend(event.stream_id, tables.Event, event.id, ended_at=event.ended_at)
     await tx.settle()
 
 
 def _record(tx: Transaction, event: Known, given: Given) -> None:
     tx.record(
-        given.owner.home.root_id,
+        event.stream_id,
         tables.Event,
         id=event.id,
         object_id=given.owner.id,
