@@ -20,8 +20,10 @@ from graphql_schema.arguments import Value, refused
 from graphql_schema.artifact import Artifact
 from graphql_schema.audit import AuditEvent
 from graphql_schema.checkpoint import Checkpoint
+from graphql_schema.comparison import Comparison, compare
 from graphql_schema.connection import ROOT_PAGE, Connection, many
 from graphql_schema.dataset import Dataset
+from graphql_schema.distribution import MetricAggregation, aggregate_metrics
 from graphql_schema.event import Event
 from graphql_schema.experiment import Experiment
 from graphql_schema.facets import ExperimentFacets, experiment_facets
@@ -225,6 +227,8 @@ class Query:
     )
     experiments: Connection[Experiment] = _everywhere("Experiments, newest first.", lambda: listings.EXPERIMENTS)
     experiment_facets: ExperimentFacets = experiment_facets()
+    compare: Comparison = compare()
+    aggregate_metrics: MetricAggregation = aggregate_metrics()
     checkpoints: Connection[Checkpoint] = _everywhere("Checkpoints, newest first.", lambda: listings.CHECKPOINTS)
     dataset: Dataset | None = found("A dataset.", DATASET, _dataset, Argument("by", DatasetBy, "How to find it.", ...))
     datasets: Connection[Dataset] = _everywhere("Datasets, newest first.", lambda: listings.DATASETS)

@@ -264,8 +264,8 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
     MetricValueColumn: _declare(
         "MetricValueColumn",
         "metric-value-column",
-        'The values of many points as one JSON array of `MetricValue`s, for example `[0.5, 0.25, "NaN"]`. Only in'
-        " answers.",
+        "The values of many points as one JSON array of `MetricValue`s, with null where there is none, for example"
+        ' `[0.5, null, "NaN"]`. Only in answers.',
         parse_column,
         _identity,
     ),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from db.metrics.columns import NONE, Columns, Floats, Ints
+from db.metrics.columns import NONE, Floats, Ints
 
 Bools = npt.NDArray[np.bool_]
 
@@ -48,12 +48,8 @@ class Figures:
     quantiles: Floats
 
 
-def by_step(columns: Columns) -> Run:
-    """The value at each step: the last that arrived. A series without any step has positions in place of steps."""
-    given = columns.steps != NONE
-    if not given.any():
-        return np.arange(len(columns), dtype=np.int64), columns.values
-    steps, values = columns.steps[given], columns.values[given]
+def last_at_each(steps: Ints, values: Floats) -> Run:
+    """The value at each step: of points in order of arrival, or sorted by step and then so, the last."""
     if not (steps[1:] > steps[:-1]).all():
         order = np.argsort(steps, kind="stable")
         steps, values = steps[order], values[order]

@@ -7,6 +7,7 @@ from itertools import chain, zip_longest
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from db.metrics.columns import NONE, Floats, Ints
@@ -27,6 +28,20 @@ def floats_json(values: Floats) -> bytes:
         return text
     words = [_word(value) for value in values[~finite].tolist()]
     return b"".join(chain.from_iterable(zip_longest(text.split(_NULL), words, fillvalue=b"")))
+
+
+def sparse_json(values: Floats, present: npt.NDArray[np.bool_]) -> bytes:
+    """The same, with null where nothing is present."""
+    text = _dumped(np.where(present, values, np.nan))
+    odd = ~(present & np.isfinite(values))
+    pairs = zip(values[odd].tolist(), present[odd].tolist(), strict=True)
+    words = [_word(value) if there else _NULL for value, there in pairs]
+    return b"".join(chain.from_iterable(zip_longest(text.split(_NULL), words, fillvalue=b"")))
+
+
+def finite_json(values: Floats) -> bytes:
+    """The same, with null for what is not finite."""
+    return _dumped(values)
 
 
 def ints_json(values: Ints) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from db.read.column import double_json, number_json, reference, text_json
+from db.read.column import boolean_json, double_json, number_json, reference, text_json
 from db.read.plan import Plan
 from db.read.sql import Expression, Pieces, Statement, array_pieces, concatenated, parted
 
@@ -55,6 +55,11 @@ def number(name: str) -> Value:
 def double(name: str) -> Value:
     """A column of doubles."""
     return lambda statement, alias: [Expression(double_json(reference(alias, name)))]
+
+
+def boolean(name: str) -> Value:
+    """A column of booleans that are never null."""
+    return lambda statement, alias: [Expression(boolean_json(reference(alias, name)))]
 
 
 def json(name: str) -> Value:

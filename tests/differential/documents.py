@@ -33,7 +33,14 @@ DEPTH = 7
 FIELDS = 22
 ALIASES = 24
 REQUESTS = 2
-LEFT_OUT = {"Server.time", "Query.__schema", "Query.__type", "Query.experimentFacets"}
+LEFT_OUT = {
+    "Server.time",
+    "Query.__schema",
+    "Query.__type",
+    "Query.experimentFacets",
+    "Query.compare",
+    "Query.aggregateMetrics",
+}
 CURSORS = ("after", "before")
 # In a hundred. `first` and `last` together are refused, and walks in both directions are a test of their own.
 LIKELIHOOD = {"first": 60, "last": 0, "namespace": 20}

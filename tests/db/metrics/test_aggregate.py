@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.metrics.aggregate import Aligned, align, by_step, over_runs
-from db.metrics.columns import NONE, Columns
+from db.metrics.aggregate import Aligned, Run, align, last_at_each, over_runs
+from db.metrics.json_text import sparse_json
 
 SAFE = 2**53 - 1
-STEPS = st.one_of(st.integers(-20, 40), st.integers(-SAFE, SAFE), st.sampled_from([NONE, -SAFE, SAFE, 0, -1]))
+STEPS = st.one_of(st.integers(-20, 40), st.integers(-SAFE, SAFE), st.sampled_from([-SAFE, SAFE, 0, -1]))
 VALUES = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True),
     st.sampled_from([0.0, -0.0, 1.0, 0.1, 1.7976931348623157e308, -1.7976931348623157e308, 5e-324]),
@@ -23,16 +24,8 @@ SERIES = st.lists(st.tuples(STEPS, VALUES), max_size=60)
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.9, 1.0)
 
 
-def columns(points: Sequence[tuple[int, float]]) -> Columns:
-    steps = np.array([step for step, _ in points], np.int64)
-    return Columns(steps, np.full(len(points), NONE, np.int64), np.array([value for _, value in points]))
-
-
-def plain_steps(points: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """What a run's value is at each step."""
-    if all(step == NONE for step, _ in points):
-        return {position: value for position, (_, value) in enumerate(points)}
-    return {step: value for step, value in points if step != NONE}
+def run_of(points: Sequence[tuple[int, float]]) -> Run:
+    return last_at_each(np.array([step for step, _ in points], np.int64), np.array([value for _, value in points]))
 
 
 def plain_alignment(
@@ -61,15 +54,15 @@ def shown(aligned: Aligned) -> list[list[str]]:
 
 @given(st.lists(SERIES, max_size=5), st.integers(2, 12))
 def test_alignment(runs: list[list[tuple[int, float]]], max_points: int) -> None:
-    aligned = align([by_step(columns(run)) for run in runs], max_points)
-    width, steps, table = plain_alignment([plain_steps(run) for run in runs], max_points)
+    aligned = align([run_of(run) for run in runs], max_points)
+    width, steps, table = plain_alignment([dict(run) for run in runs], max_points)
     assert (aligned.width, aligned.steps.tolist()) == (width, steps)
     assert shown(aligned) == [[repr(value) for value in row] for row in table]
 
 
 @given(st.lists(SERIES, max_size=5))
 def test_figures(runs: list[list[tuple[int, float]]]) -> None:
-    aligned = align([by_step(columns(run)) for run in runs], 1000)
+    aligned = align([run_of(run) for run in runs], 1000)
     figures = over_runs(aligned, QUANTILES)
     for place in range(len(aligned.steps)):
         there = aligned.values[aligned.present[:, place], place]
@@ -133,7 +126,16 @@ def test_a_bucket_keeps_its_bounds_while_a_run_goes_on() -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    for runs in ([], [by_step(columns([]))]):
+    for runs in ([], [run_of([])]):
         aligned = align(runs, 2)
         assert (aligned.steps.tolist(), aligned.values.shape) == ([], (len(runs), 0))
         assert over_runs(aligned, QUANTILES).quantiles.shape == (len(QUANTILES), 0)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats()), max_size=30))
+def test_columns_with_gaps_as_json(values: list[float | None]) -> None:
+    present = np.array([value is not None for value in values], np.bool_)
+    array = np.array([0.0 if value is None else value for value in values], float)
+    found = orjson.loads(sparse_json(array, present))
+    spelled = [float(value) if isinstance(value, str) else value for value in found]
+    assert list(map(repr, spelled)) == list(map(repr, values))
