@@ -24,7 +24,7 @@ from db.read.sql import Environment
 from graphql_schema.callers import Callers
 from graphql_schema.frame import Frame
 from graphql_schema.response import with_errors
-from graphql_schema.subscriptions.stream import SPAN, TARGET, Frames, Target, written
+from graphql_schema.subscriptions.stream import SPAN, TARGET, Frames, Shown, Target, written
 
 MOST: Final = 500  # numbers a frame
 HEARTBEAT_INTERVAL: Final = 20.0  # seconds
@@ -45,12 +45,16 @@ class Reading:
     target: Target
     env: Environment
 
-    async def frame(self, span: Span) -> tuple[Frame, bool]:
-        """The frame of a span, and whether there is anything in it."""
+    async def frame(self, span: Span) -> tuple[Frame, Shown]:
+        """The frame of a span or of its beginning, and what is in it."""
         env = {**self.env, SPAN: span, TARGET: self.target}
         async with self.database.connection() as connection:
-            found, (is_full,) = await hole.answer(connection, self.frames.statement, env)
-        return Frame(with_errors(found.json, found.failures), written(span)), is_full
+            if self.frames.read:
+                shown = await self.frames.read(connection, env)
+            else:
+                found, (is_full,) = await hole.answer(connection, self.frames.statement, env)
+                shown = Shown(found, is_full, span)
+        return Frame(with_errors(shown.filled.json, shown.filled.failures), written(shown.span)), shown
 
     def span(self, at: Position, upto: Position) -> Span:
         """What to read next on the way from one position to another."""
@@ -65,6 +69,7 @@ class Entry:
     floor: Position
     after: Position
     frame: Frame
+    is_last: bool = False
 
 
 class Broadcast:
@@ -80,7 +85,7 @@ class Broadcast:
         self.failure: Exception | None = None
         self._feed = feed
         self._watch: Watch | None = None
-        self._quiet: tuple[Position, asyncio.Future[tuple[Frame, bool]]] | None = None
+        self._quiet: tuple[Position, asyncio.Future[tuple[Frame, Shown]]] | None = None
         self._kept: deque[Entry] = deque()
         self._bytes = 0
         self._next = 0
@@ -101,7 +106,7 @@ class Broadcast:
         heads = self._watch.heads()[:-1]
         return position_of(heads)
 
-    async def frame(self, span: Span) -> tuple[Frame, bool]:
+    async def frame(self, span: Span) -> tuple[Frame, Shown]:
         """A frame for one who reads alone; those who begin at the same place are told of it by one."""
         if not span.is_empty:
             return await self.reading.frame(span)
@@ -189,14 +194,16 @@ class Broadcast:
                 async with asyncio.timeout_at(beat):
                     await watch.moved.wait()
             return 0
-        frame, is_full = await self.reading.frame(span)
+        frame, shown = await self.reading.frame(span)
+        span = shown.span
         floor, self.read = self.read, span.upto
         # What a filter hides all of is told when it ends a backlog, or when nothing was told for long.
-        if is_full or _now() >= beat or (self._is_behind and not span.catching_up):
+        if shown.is_full or shown.is_last or _now() >= beat or (self._is_behind and not span.catching_up):
             self._is_behind = span.catching_up
-            self._append(Entry(self.told, floor, span.upto, frame))
+            self._append(Entry(self.told, floor, span.upto, frame, shown.is_last))
         self._advanced = _called(self._advanced)
-        return min(PAUSE + PAUSE_EACH * self.members, LONGEST_PAUSE)
+        pause = min(PAUSE + PAUSE_EACH * self.members, LONGEST_PAUSE)
+        return pause if span.catching_up else max(pause, self.reading.frames.pause)
 
     def _append(self, entry: Entry) -> None:
         self.told, self._told_at = entry.after, _now()

@@ -125,8 +125,10 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
     return query.response(text)
 
 
-async def subscribe(operation: Operation, variables: Variables, context: Context) -> AsyncGenerator[Frame, None]:
-    """Every frame of a subscription, each a whole result.
+async def subscribe(
+    operation: Operation, variables: Variables, context: Context, *, after: str | None = None
+) -> AsyncGenerator[Frame, None]:
+    """Every frame of a subscription, each a whole result. A cursor in `after` stands above the argument of that name.
 
     Raises:
         RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `FORBIDDEN`, `LAGGED`, `UNAUTHENTICATED`.
@@ -134,9 +136,9 @@ async def subscribe(operation: Operation, variables: Variables, context: Context
     live = context.live or Live(Feed(context.database), context.database)
     follower = Follower(live, context.database, context.caller, operation, operation.coerced(variables))
     try:
-        await follower.open()
-        while True:
-            yield await follower.next()
+        await follower.open(after)
+        while (frame := await follower.next()) is not None:
+            yield frame
     except DomainError as error:
         raise refusal(error) from error
     finally:

@@ -46,13 +46,13 @@ class Follower:
         self._key: Hashable = None
         self._at: Position
         self._number: int | None = None
-        self._is_open = False
+        self._is_open = self._is_over = False
         self._is_behind = True
         self._access = 0
         self._looked_at = self._told_at = 0.0
 
-    async def open(self) -> None:
-        """Find what is followed, and the place to begin.
+    async def open(self, after: str | None = None) -> None:
+        """Find what is followed, and the place to begin: after that cursor, or where the arguments say.
 
         Raises:
             NotFound: there is no such thing in the caller's sight.
@@ -62,7 +62,8 @@ class Follower:
         frames, env = self._frames(), self._environment()
         self._target = await frames.find(self._database, self._caller, env)
         self._target.check_sight(self._caller)
-        after = frames.after(env) if frames.after else None
+        if after is None and frames.after:
+            after = frames.after(env)
         begin = None if after is None else read_position(after, self._target.streams)
         self._at = begin or await self._join()
         if begin:
@@ -71,8 +72,8 @@ class Follower:
         self._broadcast.check_kept(self._at)
         self._is_open, self._told_at = True, _now()
 
-    async def next(self) -> Frame:
-        """The next frame, once there is one.
+    async def next(self) -> Frame | None:
+        """The next frame, once there is one; None when nothing follows any more.
 
         Raises:
             Denied: the caller may no longer read what is followed.
@@ -81,6 +82,8 @@ class Follower:
         """
         frame = None
         while frame is None:
+            if self._is_over:
+                return None
             if self._broadcast.failure is not None:
                 raise self._broadcast.failure
             if self._broadcast.access != self._access or _now() - self._looked_at > FRESH_SECONDS:
@@ -107,7 +110,7 @@ class Follower:
         if entry is None:
             await self._broadcast.appended()
             return None
-        self._at, self._number = entry.after, number + 1
+        self._at, self._number, self._is_over = entry.after, number + 1, entry.is_last
         return entry.frame
 
     def _fall_behind(self) -> None:
@@ -126,11 +129,12 @@ class Follower:
         if span.is_empty and not self._is_behind:
             await self._broadcast.advanced()
             return None
-        frame, is_full = await self._broadcast.frame(span)
+        frame, shown = await self._broadcast.frame(span)
+        span, self._is_over = shown.span, shown.is_last
         is_level = self._is_behind and not span.catching_up
         self._at, self._is_behind = span.upto, span.catching_up
         is_due = _now() - self._told_at >= broadcasts.HEARTBEAT_INTERVAL
-        return frame if is_full or is_level or is_due else None
+        return frame if shown.is_full or is_level or is_due or self._is_over else None
 
     async def _look_at_access(self) -> None:
         """Find out what the caller may do now, and go on with what they may see."""

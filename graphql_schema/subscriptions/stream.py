@@ -16,6 +16,7 @@ from db.access import Caller
 from db.engine import Database
 from db.errors import NotFound
 from db.feed.position import Position, Span
+from db.read.hole import Filled
 from db.read.plan import Leaf, Plan
 from db.read.sql import ACTOR, Bind, Compiled, Environment, Expression
 from graphql_schema import cursor
@@ -50,6 +51,23 @@ Find = Callable[[Database, Caller, Environment], Awaitable[Target]]
 """Finds what a caller's arguments name. It raises NotFound."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was read for a frame: its JSON, whether there is anything in it, and the span that it is of.
+
+    The span may end before the one that was asked for. After one that `is_last` nothing follows.
+    """
+
+    filled: Filled
+    is_full: bool
+    span: Span
+    is_last: bool = False
+
+
+Read = Callable[["asyncpg.Connection[Any]", Environment], Awaitable[Shown]]
+"""Reads a frame of the SPAN and the TARGET in the environment."""
+
+
 @dataclass(frozen=True)
 class Frames:
     """A compiled subscription.
@@ -57,7 +75,8 @@ class Frames:
     `statement` returns a frame's JSON, and beside it whether there is anything in it; it finds SPAN and TARGET in its
     environment. `after` finds the cursor to begin at, and `begin` names the variable that holds it. A frame holds
     `most` numbers, 500 unless told. Who was up to date once and then falls far behind is dropped, because each row
-    counts; where it `coalesces`, the next frame is only a larger one.
+    counts; where it `coalesces`, the next frame is only a larger one. `read` reads frames that are more than a statement;
+    `pause` is the least number of seconds between two that are live.
     """
 
     statement: Compiled
@@ -66,6 +85,8 @@ class Frames:
     begin: str | None = None
     most: int | None = None
     coalesces: bool = False
+    read: Read | None = None
+    pause: float = 0
 
     @property
     def is_personal(self) -> bool:
