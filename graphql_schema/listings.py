@@ -81,17 +81,6 @@ SERIES = Listing(
     tie="key",
     cost=0.1,
 )
-POINTS = Listing(
-    source.POINT,
-    "MetricPoint",
-    ("position", "step", "wall_time"),
-    default=(("position", False),),
-    labels=False,
-    metrics=False,
-    json=(),
-    tie="position",
-    cost=0.1,
-)
 EVENTS = Listing(
     source.EVENT,
     "Event",

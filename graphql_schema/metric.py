@@ -8,28 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from db.read.condition import Compare, Condition
-from db.read.link import points_of_series, series_by_key
+from db.read.link import series_by_key
 from db.read.plan import One, Plan
-from db.read.source import POINT, SERIES
+from db.read.source import SERIES
 from db.read.sql import constant
-from graphql_schema import enums, listings
-from graphql_schema.connection import Connection, many
+from graphql_schema import enums
+from graphql_schema.connection import Connection
 from graphql_schema.fields import Argument, column, entity, given, read_field
 from graphql_schema.filters import glob_bind
-from graphql_schema.scalars import Base64, MetricValue, SafeInt
+from graphql_schema.point_columns import MetricColumns, columns_field
+from graphql_schema.points import MetricPoint, points_field
+from graphql_schema.sample import MetricSample, sample_field
+from graphql_schema.scalars import MetricValue, SafeInt
 from graphql_schema.selection import Selected
-
-
-@entity(POINT)
-class MetricPoint:
-    """One value of a series."""
-
-    position: SafeInt = column("Counts the points of the series from 0, in order of arrival.")
-    step: SafeInt | None = column("The training step, when one was given.")
-    wall_time: datetime | None = column("When it was measured, when that was given.")
-    value: MetricValue | None = column("The value in a series of floats; all 64 bits are kept.", "number")
-    string: str | None = column("The value in a series of strings.")
-    bytes: Base64 | None = column("The value in a series of bytes.", "binary")
 
 
 @entity(SERIES)
@@ -54,12 +45,9 @@ class MetricSeries:
     max: MetricValue | None = column("The greatest finite value.")
     max_step: SafeInt | None = column("The step of the greatest finite value; of equals, of the oldest.")
     mean: MetricValue | None = column("The arithmetic mean of the finite values.")
-    points: Connection[MetricPoint] = many(
-        "Every point, exactly, in order of arrival.",
-        lambda: listings.POINTS,
-        points_of_series,
-        contained=True,
-    )
+    points: Connection[MetricPoint] | None = points_field()
+    sample: MetricSample | None = sample_field()
+    columns: MetricColumns | None = columns_field()
 
 
 def current_leg() -> Condition:

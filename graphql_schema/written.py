@@ -47,8 +47,19 @@ def inside(description: str, pick: Callable[[Any], Any]) -> Any:
 def writer(selected: Selected) -> Callable[[Any], bytes]:
     """Writes the object that a field returns."""
     groups = selected.collected().items()
-    fields = [(f'"{key}":'.encode(), field_writer(selected, selected.type, nodes)) for key, nodes in groups]
-    return lambda found: b"{" + b",".join([key + write(found) for key, write in fields]) + b"}"
+    return object_of([(key, field_writer(selected, selected.type, nodes)) for key, nodes in groups])
+
+
+def object_of(fields: Sequence[tuple[str, Write]]) -> Callable[[Any], bytes]:
+    """Writes one JSON object."""
+    named = [(f'"{key}":'.encode(), write) for key, write in fields]
+    return lambda found: b"{" + b",".join([key + write(found) for key, write in named]) + b"}"
+
+
+def fixed(text: str) -> Write:
+    """A string that the document decides, such as `__typename`."""
+    json = f'"{text}"'.encode()
+    return lambda found: json
 
 
 def field_writer(selected: Selected, type_: GraphQLNamedType, nodes: Nodes) -> Write:
@@ -57,8 +68,7 @@ def field_writer(selected: Selected, type_: GraphQLNamedType, nodes: Nodes) -> W
     planner.count_field()
     name = nodes[0].name.value
     if name == "__typename":
-        text = f'"{type_.name}"'.encode()
-        return lambda found: text
+        return fixed(type_.name)
     read = planner.registry[(type_.name, name)]
     assert isinstance(read, WrittenRead)
     return read.write(planner.select(type_, nodes))

@@ -13,13 +13,13 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 import orjson
 import structlog
 
 from db.errors import DomainError
+from db.metrics.read import read
 from db.read.sql import Ask, Asked, Bind, Compiled, Environment, Expression, Pieces, Statement
 
 NONCE: Final = "$nonce"
@@ -150,7 +150,8 @@ async def filled(connection: asyncpg.Connection[Any], compiled: Compiled, text: 
     if len(parts) == 1:
         return Filled(text.encode())
     asked = _asked(compiled, parts[1::2], env)
-    found = await _read(connection, env["$tenant"], [request for one in asked for request in _requests(one)])
+    requests = [request for one in asked for request in _requests(one)]
+    found = await read(connection, env["$tenant"], requests) if requests else []
     filler = await _filler(asked, found)
     spliced = [part.encode() for part in parts]
     spliced[1::2] = [b"null" if isinstance(one, Exception) else one for one in filler]
@@ -193,13 +194,6 @@ def _written(asked: Asked, results: Sequence[Any]) -> bytes | Exception:
     if isinstance(asked.request, Several):
         return asked.write(results)
     return asked.write(results[0] if results else None)
-
-
-async def _read(connection: asyncpg.Connection[Any], tenant: UUID, requests: Sequence[Any]) -> Sequence[Any]:
-    from db.metrics import read  # type: ignore[attr-defined] # noqa: PLC0415
-
-    found: Sequence[Any] = await read.read(connection, tenant, requests) if requests else ()
-    return found
 
 
 def _failures(parts: Sequence[str], filler: Sequence[bytes | Exception], nonce: str) -> list[Failure]:

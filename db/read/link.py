@@ -160,11 +160,6 @@ def best_checkpoint(key: Bind, *, least: bool) -> Link:
     return link
 
 
-def points_of_series(statement: Statement, parent: str, child: str) -> str:
-    """The points of a series: same owner, key and leg."""
-    return f"{child}.owner_id = {parent}.owner_id AND {child}.key = {parent}.key AND {child}.leg = {parent}.leg"
-
-
 def series_by_key(key: Bind) -> Link:
     """The current leg's series of that key."""
     return lambda statement, parent, child: (

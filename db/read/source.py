@@ -193,7 +193,6 @@ EVENT_DURATION = Source(
 EVENT = Source(tables.Event, "evt", always, placed_with("object_id"))
 AUDIT_EVENT = Source(tables.AuditEvent, "aud", always, audit_visible, outlives=True)
 SERIES = Source(tables.Series, "ser", always, placed_with("owner_id"))
-POINT = Source(tables.OpaquePoint, "pnt", always, owned("owner_id"))
 TAG = Source(tables.UniqueTag, "tag", always, owned("model_id"))
 TAG_CHANGE = Source(tables.TagChange, "tch", always, owned("model_id"))
 ACTOR = Source(tables.Actor, "act", always, always)
