@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -20,6 +21,7 @@ import structlog
 
 from db.errors import DomainError
 from db.metrics.read import read
+from db.metrics.tail import Damaged
 from db.read.sql import Ask, Asked, Bind, Compiled, Environment, Expression, Pieces, Statement
 
 NONCE: Final = "$nonce"
@@ -151,7 +153,7 @@ async def filled(connection: asyncpg.Connection[Any], compiled: Compiled, text: 
         return Filled(text.encode())
     asked = _asked(compiled, parts[1::2], env)
     requests = [request for one in asked for request in _requests(one)]
-    found = await read(connection, env["$tenant"], requests) if requests else []
+    found = await _read(connection, env["$tenant"], requests) if requests else []
     filler = await _filler(asked, found)
     spliced = [part.encode() for part in parts]
     spliced[1::2] = [b"null" if isinstance(one, Exception) else one for one in filler]
@@ -194,6 +196,16 @@ def _written(asked: Asked, results: Sequence[Any]) -> bytes | Exception:
     if isinstance(asked.request, Several):
         return asked.write(results)
     return asked.write(results[0] if results else None)
+
+
+async def _read(connection: asyncpg.Connection[Any], tenant: UUID, requests: Sequence[Any]) -> Sequence[Any]:
+    """A result for each request. Where the bytes of one are damaged, each is read by itself: others need not suffer."""
+    try:
+        return await read(connection, tenant, requests)
+    except Damaged as error:
+        if len(requests) == 1:
+            return [error]
+        return [result for request in requests for result in await _read(connection, tenant, [request])]
 
 
 def _failures(parts: Sequence[str], filler: Sequence[bytes | Exception], nonce: str) -> list[Failure]:
