@@ -76,11 +76,11 @@ points = st.lists(st.builds(Point, key=keys, step=steps, wall_time=times, value=
 
 @given(points)
 def test_points_come_in_order_of_arrival_by_key(sent: list[Point]) -> None:
-    expected: list[Logged] = []
-    for key in sorted({point.key for point in sent}):
-        for point in sent:
-            if point.key == key and point.value is not None:
-                expected.append((key, point.step, microseconds(point.wall_time), bits(point.value)))
+    expected = [
+        (point.key, point.step, microseconds(point.wall_time), bits(point.value))
+        for point in sorted(sent, key=lambda point: point.key)
+        if point.value is not None
+    ]
     batch = one(points=sent)
     assert logged(batch) == expected
     assert batch.keys == sorted({point.key for point in sent})
