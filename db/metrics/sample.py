@@ -82,6 +82,11 @@ class Known:
         return len(self.points) + int(self.records["count"].sum())
 
     @property
+    def finer(self) -> Mask:
+        """Of which stretches there is more than these figures: points, or else figures of each part."""
+        return ~self.rolled | (self.records["count"] > PART)
+
+    @property
     def non_finite_count(self) -> int:
         """How many of them are not finite."""
         here = int(np.count_nonzero(~np.isfinite(self.points.columns.values)))
@@ -90,7 +95,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Figures do not suffice: the positions of the segments whose points are needed."""
+    """Figures do not suffice: the positions of the segments of which the finest is needed that is left."""
 
     positions: Ints
 
@@ -184,9 +189,10 @@ def _in_range(known: Known, inside: Mask, partly: Mask, line: _Line, method: Met
     """The points in range, and the figures of the stretches that are wholly in range."""
     points = known.points
     if partly.any():
-        if not known.rolled[partly].all():
-            return _missing(known.records[partly & ~known.rolled])
-        points = _together(points, _left(known.records[partly], method))
+        partial = Known(points, known.records[partly], known.rolled[partly])
+        if partial.finer.any():
+            return _missing(partial)
+        points = _together(points, _left(partial.records, method))
     within = line.within(points)
     points = points if within.all() else points.at(within)
     return Known(points, known.records[inside], known.rolled[inside])
@@ -224,7 +230,7 @@ def _of_buckets(here: Known, method: Method, most: int) -> Points | Missing:
 
 
 def _all(here: Known, method: Method) -> Points | Missing:
-    return _together(here.points, _left(here.records, method)) if here.rolled.all() else _missing_of(here)
+    return _missing(here) if here.finer.any() else _together(here.points, _left(here.records, method))
 
 
 def _budget(most: int, method: Method, *, non_finite: int) -> int:
@@ -259,16 +265,16 @@ def _runs(here: Known) -> tuple[Ints, Ints]:
 
 def _fine(here: Known, bits: int, method: Method) -> Records | Missing:
     """Buckets smaller than a record's stretch: of points alone."""
-    if not here.rolled.all():
-        return _missing_of(here)
+    if here.finer.any():
+        return _missing(here)
     points = _together(here.points, _left(here.records, method))
     return summary.of_points(points.columns, points.positions, _starts(points.positions >> bits))
 
 
 def _coarse(here: Known, bits: int) -> Records | Missing:
     """Buckets of whole records, those of the points among them."""
-    if bits < SEGMENT_BITS and not here.rolled[here.records["count"] > PART].all():
-        return _missing_of(here)
+    if bits < SEGMENT_BITS and (here.records["count"] > PART).any():
+        return _missing(here)
     records, points = here.records, here.points
     places = records["last"]["position"] >> PART_BITS
     if len(points):
@@ -300,12 +306,8 @@ def _starts(groups: Ints) -> Ints:
     return np.flatnonzero(np.concatenate((np.ones(min(len(groups), 1), np.bool_), groups[1:] != groups[:-1])))
 
 
-def _missing(records: Records) -> Missing:
-    return Missing(np.unique(records["last"]["position"] >> SEGMENT_BITS << SEGMENT_BITS))
-
-
-def _missing_of(here: Known) -> Missing:
-    return _missing(here.records[~here.rolled])
+def _missing(here: Known) -> Missing:
+    return Missing(np.unique(here.records["last"]["position"][here.finer] >> SEGMENT_BITS << SEGMENT_BITS))
 
 
 def _left(records: Records, method: Method) -> Points:
@@ -328,7 +330,8 @@ def _means(records: Records) -> Points:
     """For each record the mean, at its last point; where nothing is finite, the first value."""
     finite = records["count"] - records["non_finite"]
     means = records["sum"] / np.maximum(finite, 1) / summary.SHARE
-    means = np.clip(means, records["least"]["value"], records["greatest"]["value"])
+    # Rounding may put the mean of equal values beside them; a mean of zero has no sign.
+    means = np.clip(means, records["least"]["value"], records["greatest"]["value"]) + 0.0
     last = _points(records["last"])
     values = np.where(finite > 0, means, records["odd"]["value"])
     return replace(last, columns=replace(last.columns, values=values))
