@@ -14,6 +14,7 @@ from graphql_schema.errors import RequestErrors
 from graphql_schema.executor import Context, execute
 from graphql_schema.schema import documents
 from tests.graph import Graph
+from tests.statements import reads, sent
 
 CREATE = """
     mutation ($name: String!) {
@@ -236,3 +237,80 @@ async def test_series_by_a_glob(graphql: Graph) -> None:
     ):
         nodes = (await graphql(query, id=id_, glob=glob))["node"]["metrics"]["nodes"]
         assert [node["key"] for node in nodes] == wanted
+
+
+# --- What it costs ---
+
+RUNS, CURVES = 100, 3
+LOG_MANY = """
+    mutation ($batches: [MetricBatchInput!]!) {
+      logMetrics(input: {batches: $batches}) { pointCount userErrors { code path message } }
+    }
+"""
+SPARKLINES = """
+    { experiments(first: 100) { nodes {
+        name
+        a: metric(key: "k0") { sample(maxPoints: 20) { x columns { values } } }
+        b: metric(key: "k1") { sample(maxPoints: 20, method: LTTB) { x columns { values } } }
+        c: metric(key: "k2") { last sample(maxPoints: 20, x: METRIC, xKey: "k0") { x columns { values } } }
+    } } }
+"""
+MANY_KEYS = """
+    query ($keys: [String!]) { experiments(first: 100) { nodes {
+        metrics(keys: $keys) { nodes { key sample(maxPoints: 20) { x } points(first: 2) { nodes { value } } } }
+    } } }
+"""
+
+
+async def test_a_page_of_sparklines_is_two_statements(graphql: Graph, dsn: str) -> None:
+    ids = [(await graphql.change(CREATE, name=f"run {n}"))["experiment"]["id"] for n in range(RUNS)]
+    rows = {"steps": [*range(30)], "values": {f"k{key}": [*range(key, key + 30)] for key in range(CURVES)}}
+    batches = [{"objectId": id_, "columns": rows} for id_ in ids]
+    assert (await graphql.change(LOG_MANY, batches=batches))["pointCount"] == RUNS * CURVES * 30
+    single = await Database.connect(dsn, size=1)
+    asking = Graph(single, graphql.caller)
+    for query, variables in ((SPARKLINES, {}), (MANY_KEYS, {"keys": ["k0", "k1", "k2"]})):
+        await asking(query, **variables)
+        async with sent(single) as statements:
+            data = await asking(query, **variables)
+        assert len(reads(statements)) == 2, statements
+        assert len(data["experiments"]["nodes"]) == RUNS
+    await single.close()
+    assert all(len(node["metrics"]["nodes"]) == CURVES for node in data["experiments"]["nodes"])
+    assert all(
+        len(one["sample"]["x"]) <= 20 for node in data["experiments"]["nodes"] for one in node["metrics"]["nodes"]
+    )
+
+
+async def test_what_has_no_hole_stays_one_statement(graphql: Graph, dsn: str) -> None:
+    id_ = await a_run(graphql, *floats([1, 2]))
+    single = await Database.connect(dsn, size=1)
+    query = "query ($id: ID!) { node(id: $id) { ... on Entity { metrics { nodes { key last } } } } }"
+    asking = Graph(single, graphql.caller)
+    await asking(query, id=id_)
+    async with sent(single) as statements:
+        await asking(query, id=id_)
+    await single.close()
+    assert len(statements) == 1, statements
+
+
+async def test_how_many_points_there_are_is_known_without_reading_them(graphql: Graph, dsn: str) -> None:
+    id_ = await a_run(graphql, *floats([1, 2]))
+    single = await Database.connect(dsn, size=1)
+    query = 'query ($id: ID!) { node(id: $id) { ... on Entity { metric(key: "loss") { points { totalCount } } } } }'
+    asking = Graph(single, graphql.caller)
+    await asking(query, id=id_)
+    async with sent(single) as statements:
+        data = await asking(query, id=id_)
+    await single.close()
+    assert (data["node"]["metric"]["points"]["totalCount"], len(reads(statements))) == (2, 1)
+
+
+async def test_samples_cost_by_their_size(graphql: Graph) -> None:
+    query = (
+        "query ($n: Int!) { experiments(first: 100) { nodes { metrics { nodes { sample(maxPoints: $n) { x } } } } } }"
+    )
+    await graphql(query, n=900)
+    with pytest.raises(RequestErrors) as refused:
+        await graphql(query, n=1_000)
+    assert [error.code for error in refused.value.errors] == ["LIMIT_EXCEEDED"]
