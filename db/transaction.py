@@ -28,6 +28,7 @@ from db.access import Caller, Role, access_stream
 from db.engine import Database
 from db.errors import Conflict, Denied, Invalid, NameTaken
 from db.identifiers import new_id
+from db.metrics.stream import lock_order
 from db.text import check_text
 
 Result = dict[str, Any]
@@ -176,9 +177,13 @@ class Transaction:
         """Change a row of a stream's log, and give it a new number there: followers see it again, as it is now."""
         self._records[stream_id].append(Record(table, values, id_))
 
+    def touch(self, stream_id: UUID) -> None:
+        """Take a number in a stream without a row for it: whoever follows it looks up."""
+        self._records.setdefault(stream_id, [])
+
     def access_changes(self) -> None:
         """Say that somebody may do more, or less, from now on; whoever shows them something has to look again."""
-        self._records.setdefault(access_stream(self.tenant_id), [])
+        self.touch(access_stream(self.tenant_id))
 
     def audit(
         self,
@@ -216,7 +221,7 @@ class Transaction:
         The runner does it last. A verb whose answer shows such rows does it as its own last act.
         """
         records, self._records = self._records, defaultdict(list)
-        for stream_id in sorted(records):
+        for stream_id in sorted(records, key=lock_order):
             await self._write(stream_id, records[stream_id])
         self.moved.update(records)
 

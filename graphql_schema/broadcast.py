@@ -56,6 +56,10 @@ class Reading:
                 shown = Shown(found, is_full, span)
         return Frame(with_errors(shown.filled.json, shown.filled.failures), written(shown.span)), shown
 
+    def pause(self) -> float:
+        """The least number of seconds between two frames that are live."""
+        return self.frames.pause(self.env) if self.frames.pause else 0
+
     def span(self, at: Position, upto: Position) -> Span:
         """What to read next on the way from one position to another."""
         return next_span(self.target.streams, at, upto, self.frames.most or MOST)
@@ -203,7 +207,7 @@ class Broadcast:
             self._append(Entry(self.told, floor, span.upto, frame, shown.is_last))
         self._advanced = _called(self._advanced)
         pause = min(PAUSE + PAUSE_EACH * self.members, LONGEST_PAUSE)
-        return pause if span.catching_up else max(pause, self.reading.frames.pause)
+        return pause if span.catching_up else max(pause, self.reading.pause())
 
     def _append(self, entry: Entry) -> None:
         self.told, self._told_at = entry.after, _now()

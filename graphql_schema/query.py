@@ -27,6 +27,7 @@ from graphql_schema.distribution import MetricAggregation, aggregate_metrics
 from graphql_schema.event import Event
 from graphql_schema.experiment import Experiment
 from graphql_schema.facets import ExperimentFacets, experiment_facets
+from graphql_schema.feed_cursor import METRICS_CURSOR
 from graphql_schema.fields import Argument, computed, read_field
 from graphql_schema.listing import Listing
 from graphql_schema.lookup import NodeRead, NodesRead, found, id_bind
@@ -34,7 +35,7 @@ from graphql_schema.model import Model
 from graphql_schema.namespace import Namespace
 from graphql_schema.node import Node
 from graphql_schema.place import PLACE, within
-from graphql_schema.scalars import Digest
+from graphql_schema.scalars import Cursor, Digest
 from graphql_schema.selection import Selected
 from graphql_schema.version import ModelVersion
 from graphql_schema.viewer import ServiceAccount, User, Viewer
@@ -205,6 +206,7 @@ class Query:
         "Many objects by their ids, in their order; null where there is none in your sight. At most 100.",
         [Argument("ids", list[strawberry.ID], "Their ids.", ...)],
     )
+    feed_cursor: Cursor = METRICS_CURSOR
     namespace: Namespace | None = found(
         "A namespace.", NAMESPACE, _namespace, Argument("by", NamespaceBy, "How to find it.", ...)
     )

@@ -7,6 +7,7 @@ import strawberry
 from graphql_schema.selection import Selected
 from graphql_schema.subscriptions.changes import CHANGES, ChangeBatch
 from graphql_schema.subscriptions.events import FOLLOWED_EVENTS, EventBatch
+from graphql_schema.subscriptions.metric_batches import METRIC_BATCHES, MetricBatch
 from graphql_schema.subscriptions.stream import Frames
 
 
@@ -16,6 +17,7 @@ from graphql_schema.subscriptions.stream import Frames
 class Subscription:
     changes: ChangeBatch = CHANGES
     events: EventBatch = FOLLOWED_EVENTS
+    metric_batches: MetricBatch = METRIC_BATCHES
 
 
 def compiled_frames(key: str, selected: Selected, *, restricted: bool) -> Frames:

@@ -17,6 +17,11 @@ def stream_of(owner_id: UUID) -> UUID:
     return UUID(int=owner_id.int & ~_VERSION | _CUSTOM)
 
 
+def lock_order(stream_id: UUID) -> tuple[bool, UUID]:
+    """In which order a transaction takes numbers of several streams: those of metrics come first."""
+    return stream_id.int & _VERSION != _CUSTOM, stream_id
+
+
 def stream_sql(owner_id: str) -> str:
     """The same in SQL."""
     return f"overlay({owner_id}::text placing '8' from 15 for 1)::uuid"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from db.metrics.stream import stream_sql
 from db.read.column import instant_json, reference
-from db.read.source import PREFIXES
+from db.read.source import PREFIXES, object_visible
 from db.read.sql import Bind, Expression, Pieces, Statement
 
 
@@ -106,6 +107,22 @@ def stream_position(statement: Statement, alias: str) -> Pieces:
             f"""(SELECT '"'||{cursor_text(array)}||'"' FROM namespace {home} LEFT JOIN stream_head {head}"""
             f" ON {head}.tenant_id = {statement.tenant} AND {head}.stream_id = {home}.root_id"
             f" WHERE {home}.tenant_id = {statement.tenant} AND {home}.id = {alias}.namespace_id)"
+        )
+    ]
+
+
+def metric_position(ids: Bind, statement: Statement) -> Pieces:
+    """Where the metric streams of those of these objects stand that are in sight, in the form of a `feed.cursor`."""
+    wanted, head = statement.alias(), statement.alias()
+    stream = stream_sql(f"{wanted}.id")
+    pair = f"""'["'||encode(uuid_send({stream}),'hex')||'",'||coalesce({head}.seq,0)||']'"""
+    pairs = f"coalesce(string_agg({pair},',' ORDER BY {stream}),'')"
+    array = f"""'["f",'||coalesce((SELECT epoch FROM installation LIMIT 1),1)||',['||{pairs}||']]'"""
+    return [
+        Expression(
+            f"""(SELECT '"'||{cursor_text(array)}||'"' FROM unnest({statement.bind(ids)}) {wanted}(id)"""
+            f" LEFT JOIN stream_head {head} ON {head}.tenant_id = {statement.tenant} AND {head}.stream_id = {stream}"
+            f" WHERE {object_visible(statement, f'{wanted}.id')})"
         )
     ]
 

@@ -16,6 +16,7 @@ from db import tables
 from db.access import Role
 from db.errors import Conflict, Denied, Invalid, NameTaken, NotFound, RevisionConflict
 from db.identifiers import format_id, new_id, parse_id
+from db.metrics.stream import stream_of
 from db.read.source import ENTITIES, Source, readable_namespace
 from db.read.sql import Bind, Compiled, Statement
 from db.transaction import Transaction
@@ -298,6 +299,7 @@ async def remove(tx: Transaction, found: Found, if_revision: int | None = None, 
     await tx.update(tables.Object, found.id, deleted_at=tx.now)
     before = shown({"name": found.name, **also}, found.source)
     note(tx, "DELETE", found.source, found.home, found.id, name=found.name, before=before)
+    tx.touch(stream_of(found.id))  # Whoever follows its metrics is told.
 
 
 async def bring_back(tx: Transaction, found: Found, **changes: Any) -> None:

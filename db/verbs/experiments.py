@@ -9,6 +9,7 @@ from uuid import UUID
 
 from db import tables
 from db.errors import Conflict, Invalid
+from db.metrics.stream import stream_of
 from db.names import check_name
 from db.read.source import EXPERIMENT
 from db.transaction import Result, Transaction
@@ -194,6 +195,7 @@ async def finish(tx: Transaction, *, id: str, status: str, ended_at: datetime | 
             "`input.endedAt` is before the experiment started. Send a later moment.", path=("input", "endedAt")
         )
     await entity.revise(tx, found, {"status": status, "ended_at": ended_at})
+    tx.touch(stream_of(found.id))
     return {"experiment": found.id}
 
 

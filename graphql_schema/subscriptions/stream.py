@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+import asyncpg
 from graphql import VariableNode
 
 from db.access import Caller
@@ -75,8 +76,8 @@ class Frames:
     `statement` returns a frame's JSON, and beside it whether there is anything in it; it finds SPAN and TARGET in its
     environment. `after` finds the cursor to begin at, and `begin` names the variable that holds it. A frame holds
     `most` numbers, 500 unless told. Who was up to date once and then falls far behind is dropped, because each row
-    counts; where it `coalesces`, the next frame is only a larger one. `read` reads frames that are more than a statement;
-    `pause` is the least number of seconds between two that are live.
+    counts; where it `coalesces`, the next frame is only a larger one. `read` reads frames that are more than a
+    statement; `pause` is the least number of seconds between two that are live.
     """
 
     statement: Compiled
@@ -86,7 +87,7 @@ class Frames:
     most: int | None = None
     coalesces: bool = False
     read: Read | None = None
-    pause: float = 0
+    pause: Callable[[Environment], float] | None = None
 
     @property
     def is_personal(self) -> bool:

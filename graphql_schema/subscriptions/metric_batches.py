@@ -1,0 +1,285 @@
+"""`metricBatches`: the points of objects, as they are logged."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+import orjson
+import strawberry
+from strawberry import enum_value
+
+from db.access import Caller
+from db.engine import Database
+from db.errors import NotFound
+from db.feed import place
+from db.feed.position import Position, Span
+from db.metrics import followed, span
+from db.metrics.columns import Ints
+from db.metrics.span import Arrived, Between
+from db.metrics.stream import stream_of
+from db.read.hole import Filled
+from db.read.plan import Plan
+from db.read.source import ENTITIES
+from db.read.sql import Compiled, Environment
+from graphql_schema import enums
+from graphql_schema.arguments import Value, prefix_of, refused
+from graphql_schema.fields import Argument, given, read_field
+from graphql_schema.filters import plain
+from graphql_schema.lookup import MAX_IDS, decoded_ids
+from graphql_schema.point_columns import MetricColumns
+from graphql_schema.scalars import Cursor, SafeInt
+from graphql_schema.selection import Selected
+from graphql_schema.subscriptions.stream import SPAN, TARGET, Find, Frames, Shown, Target, began
+from graphql_schema.subscriptions.stream import written as cursor_of
+from graphql_schema.written import Write, WrittenRead, inside, writer, written
+
+NUMBERS: Final = 200
+POINTS: Final = 20_000
+"""Points after which a frame is cut; what one call brought is never divided."""
+
+LONGEST_PAUSE: Final = 60_000
+"""Milliseconds."""
+
+PREFIXES: Final = tuple(source.prefix for source in ENTITIES)
+
+
+@strawberry.enum(description="Which of the points that came since the last frame a frame holds, of each series.")
+class Coalescing(enum.Enum):
+    ALL = enum_value("ALL", description="Every one.")
+    LAST = enum_value("LAST", description="The one that came last.")
+    MIN = enum_value("MIN", description="The least finite one; of strings and bytes, the last.")
+    MAX = enum_value("MAX", description="The greatest finite one; of strings and bytes, the last.")
+    MINMAX = enum_value("MINMAX", description="The least and the greatest finite one; of strings and bytes, the last.")
+
+
+@dataclass(frozen=True)
+class New:
+    """New points of one series of one object."""
+
+    object_id: str
+    arrived: Arrived
+    raw_count: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a frame is written of."""
+
+    span: Span
+    series: Sequence[New]
+
+
+def _text(value: str) -> bytes:
+    return orjson.dumps(value)
+
+
+@strawberry.type(description="New points of one series.")
+class SeriesPoints:
+    object_id: strawberry.ID = written("The object that was measured.", lambda new: _text(new.object_id))
+    key: str = written("The key of the series.", lambda new: _text(new.arrived.key))
+    kind: enums.MetricKind = written("What its values are.", lambda new: _text(new.arrived.kind))
+    leg: int = written("The leg of the run that they belong to.", lambda new: b"%d" % new.arrived.leg)
+    columns: MetricColumns = inside("The points, in order of arrival.", lambda new: new.arrived)
+    raw_count: SafeInt = written(
+        "How many points came; more than the columns hold where these are coalesced.", lambda new: b"%d" % new.raw_count
+    )
+
+
+def _series(selected: Selected) -> Write:
+    write = writer(selected)
+    return lambda batch: b"[" + b",".join([write(new) for new in batch.series]) + b"]"
+
+
+@strawberry.type(description="Points that were logged together or shortly after each other.")
+class MetricBatch:
+    cursor: Cursor = written(
+        "Where the streams stand after this frame: give it to `after` to go on from here.",
+        lambda batch: _text(cursor_of(batch.span)),
+    )
+    catching_up: bool = written(
+        "True while there are older points to come; false when this frame is up to date.",
+        lambda batch: b"true" if batch.span.catching_up else b"false",
+    )
+    series: list[SeriesPoints] = strawberry.field(
+        description="The series that were added to, by object and key; none in a heartbeat, at least every 20 seconds.",
+        metadata={"read": WrittenRead(_series)},
+    )
+
+
+@dataclass(frozen=True)
+class MetricFrames:
+    """`metricBatches`: a frame is written of what was logged, without a statement of its own."""
+
+    def plan(self, selected: Selected) -> Plan:
+        raise TypeError("metricBatches is written, not planned")
+
+    def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames:
+        with selected.planner.repeated(20):
+            write = writer(selected)
+        after, begin = began(selected)
+        return Frames(
+            statement=Compiled("", ()),
+            find=_find(selected),
+            after=after,
+            begin=begin,
+            most=NUMBERS,
+            coalesces=True,
+            read=_reader(key, selected, write),
+            pause=_pause(selected),
+        )
+
+
+def _find(selected: Selected) -> Find:
+    value, prefix = selected.arguments["objectIds"], given(selected, "keyPrefix")
+    pause = _pause(selected)
+    decode = decoded_ids(PREFIXES, value.path)
+
+    async def find(database: Database, caller: Caller, env: Environment) -> Target:
+        texts: list[str] = value.get(env)
+        ids = decode(texts)
+        if not ids or len(set(ids)) < len(ids):
+            raise refused(f"give 1 to {MAX_IDS} different ids.", value.path)
+        if prefix and given(selected, "keys"):
+            raise refused("give `keys` or `keyPrefix`, not both.", prefix.path)
+        if not 0 <= pause(env) * 1_000 <= LONGEST_PAUSE:
+            raise refused(f"must be from 0 to {LONGEST_PAUSE} milliseconds.", ("every",))
+        return await _target(database, caller, texts, ids, value.path)
+
+    return find
+
+
+async def _target(
+    database: Database, caller: Caller, texts: Sequence[str], ids: Sequence[UUID], path: tuple[str, ...]
+) -> Target:
+    owners = sorted(zip(ids, texts, strict=True), key=lambda pair: stream_of(pair[0]))
+    places = await place.of_objects(database, caller.tenant_id, [(prefix_of(text), id_) for id_, text in owners])
+    for id_, text in owners:
+        found = places.get(id_)
+        if found is None or caller.role_on(found.lineage) is None:
+            raise NotFound(f"There is no object {text}, or you may not see it.", path=path)
+    return Target(
+        streams=tuple(stream_of(id_) for id_, _ in owners),
+        lineages=tuple(places[id_].lineage for id_, _ in owners),
+        facts=tuple(owners),
+        missing="One of these objects is not there, or you may not see it.",
+        path=path,
+    )
+
+
+def _pause(selected: Selected) -> Callable[[Environment], float]:
+    """The least number of seconds between two frames that are live."""
+    every = selected.arguments["every"]
+    return lambda env: every.get(env) / 1_000
+
+
+def _reader(key: str, selected: Selected, write: Write) -> Callable[..., Any]:
+    keys, prefix, coalesce = given(selected, "keys"), given(selected, "keyPrefix"), selected.arguments["coalesce"]
+    before = f'{{"data":{{"{key}":'.encode()
+
+    async def read(connection: asyncpg.Connection[Any], env: Environment) -> Shown:
+        wanted: Span = env[SPAN]
+        owners: Sequence[tuple[UUID, str]] = env[TARGET].facts
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            arrived = await _arrived(connection, env, _text_list(keys, env), prefix.get(env) if prefix else None)
+            found, reached = _cut(wanted, arrived)
+            state = await followed.state(
+                connection, env["$tenant"], [id_ for id_, _ in owners], reached.streams, reached.upto.seqs
+            )
+        if not state.all_there:
+            raise NotFound(env[TARGET].missing, path=env[TARGET].path)
+        way = plain(coalesce.get(env))
+        series = [_new(text, one, way) for (_, text), ones in zip(owners, found, strict=True) for one in ones]
+        json = before + write(Batch(reached, series)) + b"}}"
+        return Shown(Filled(json), bool(series), reached, state.is_over and not reached.catching_up)
+
+    return read
+
+
+def _text_list(value: Value | None, env: Environment) -> list[str] | None:
+    return value.get(env) if value else None
+
+
+async def _arrived(
+    connection: asyncpg.Connection[Any], env: Environment, keys: list[str] | None, prefix: str | None
+) -> list[list[Arrived]]:
+    """The series of each object that were added to in the span."""
+    wanted: Span = env[SPAN]
+    places = zip(env[TARGET].facts, wanted.after.seqs, wanted.upto.seqs, strict=True)
+    asked = {n: Between(id_, after, upto) for n, ((id_, _), after, upto) in enumerate(places) if after < upto}
+    found = await span.read(connection, env["$tenant"], list(asked.values()), keys=keys, prefix=prefix) if asked else []
+    by_place = dict(zip(asked, found, strict=True))
+    return [by_place.get(n, []) for n in range(len(wanted.streams))]
+
+
+def _cut(wanted: Span, arrived: Sequence[Sequence[Arrived]]) -> tuple[list[list[Arrived]], Span]:
+    """As much of the span as one frame should hold: whole calls, not many more points than `POINTS`."""
+    if sum(len(one) for ones in arrived for one in ones) <= POINTS:
+        return [list(ones) for ones in arrived], wanted
+    ends = list(_ends(wanted, arrived))
+    cut = [[_upto(one, end) for one in ones] for ones, end in zip(arrived, ends, strict=True)]
+    reached = replace(wanted, upto=Position(wanted.upto.epoch, tuple(ends)), catching_up=True)
+    return [[one for one in ones if len(one)] for ones in cut], reached if ends != list(wanted.upto.seqs) else wanted
+
+
+def _ends(wanted: Span, arrived: Sequence[Sequence[Arrived]]) -> Iterator[int]:
+    left = POINTS
+    for ones, after, upto in zip(arrived, wanted.after.seqs, wanted.upto.seqs, strict=True):
+        seqs = np.sort(np.concatenate([np.zeros(0, np.int64), *(one.seqs for one in ones)]))
+        if left <= 0 and len(seqs):
+            yield after
+        else:
+            yield upto if len(seqs) <= left else int(seqs[left - 1])
+        left -= len(seqs)
+
+
+def _upto(one: Arrived, end: int) -> Arrived:
+    return _picked(one, np.flatnonzero(one.seqs <= end))
+
+
+def _picked(one: Arrived, rows: Ints) -> Arrived:
+    values: Any = one.values[rows] if isinstance(one.values, np.ndarray) else [one.values[row] for row in rows.tolist()]
+    return replace(one, seqs=one.seqs[rows], steps=one.steps[rows], times=one.times[rows], values=values)
+
+
+def _new(object_id: str, one: Arrived, way: str) -> New:
+    return New(object_id, one if way == "ALL" else _picked(one, _chosen(one, way)), len(one))
+
+
+def _chosen(one: Arrived, way: str) -> Ints:
+    last = len(one) - 1
+    if way == "LAST" or not isinstance(one.values, np.ndarray):
+        return np.array([last])
+    finite = np.flatnonzero(np.isfinite(one.values))
+    if not len(finite):
+        return np.array([last])
+    least, greatest = (finite[pick(one.values[finite])] for pick in (np.argmin, np.argmax))
+    return np.unique({"MIN": [least], "MAX": [greatest], "MINMAX": [least, greatest]}[way])
+
+
+METRIC_BATCHES = read_field(
+    MetricFrames(),
+    "The points of objects as they are logged, each once, in order of arrival within a series. Resumed by cursor, also"
+    " over what was compacted meanwhile. A reader who is slow gets fewer and larger frames; of a backlog, a frame holds"
+    " about 20 000 points at most, and never part of a call. When all the objects are experiments that have ended, and"
+    " all is told, it completes. Ends with `CURSOR_EXPIRED` when points after the cursor were rolled up; with"
+    " `NOT_FOUND` when an object is deleted; with `FORBIDDEN` when your role there is taken away.",
+    [
+        Argument("objectIds", list[strawberry.ID], f"Objects of any type; 1 to {MAX_IDS}.", ...),
+        Argument("keys", list[str] | None, "Only series of these keys; not beside `keyPrefix`."),
+        Argument("keyPrefix", str | None, "Only series whose keys begin with this."),
+        Argument("after", Cursor | None, "Begin after this cursor; from now on when absent."),
+        Argument(
+            "every",
+            int,
+            f"At most one frame in so many milliseconds, 0 to {LONGEST_PAUSE}; what comes meanwhile is in the next.",
+            0,
+        ),
+        Argument("coalesce", Coalescing, "Which of the points of a frame it holds, of each series.", Coalescing.ALL),
+    ],
+)
