@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import asyncpg
-
 from db.errors import NameTaken, NotFound
 from db.metrics.series_key import check_key
 from db.transaction import Result, Transaction
@@ -51,8 +49,9 @@ async def rename(tx: Transaction, *, object_id: str, key: str, new_key: str) -> 
     if key != new_key:
         if new_key in known:
             raise _taken(new_key)
-        await _renamed(tx, owner, key, new_key)
-        _note(tx, "UPDATE", owner, before={"series": key}, after={"series": new_key})
+        # One that somebody else makes meanwhile, the runner finds: it runs this again.
+        await tx.execute(RENAME, owner.id, key, new_key)
+        _note(tx, owner, before={"series": key}, after={"series": new_key})
     return {**_told(owner), "keys": [new_key]}
 
 
@@ -64,20 +63,12 @@ async def delete(tx: Transaction, *, object_id: str, key: str) -> Result:
     if gone is None or gone["count"] is None:
         raise _missing(owner, key)
     before = {"series": key, "kind": gone["kind"], "count": gone["count"]}
-    _note(tx, "UPDATE", owner, before=before, after={"series": None})
+    _note(tx, owner, before=before, after={"series": None})
     return {**_told(owner), "pointCount": gone["count"]}
 
 
-async def _renamed(tx: Transaction, owner: Found, key: str, new_key: str) -> None:
-    try:
-        await tx.execute(RENAME, owner.id, key, new_key)
-    except asyncpg.UniqueViolationError:
-        # Somebody logged the first point of a series of that key since we looked.
-        raise _taken(new_key) from None
-
-
-def _note(tx: Transaction, action: str, owner: Found, **change: Any) -> None:
-    entity.note(tx, action, owner.source, owner.home, owner.id, name=owner.name, **change)
+def _note(tx: Transaction, owner: Found, **change: Any) -> None:
+    entity.note(tx, "UPDATE", owner.source, owner.home, owner.id, name=owner.name, **change)
 
 
 def _told(owner: Found) -> Result:
