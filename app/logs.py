@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 # uvicorn tells of every socket with its query string, where a token may stand.
-QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "alembic")
+QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "alembic", "pgqueuer")
 # A terminal's reader knows the day and the place.
 CLOCK: Final = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
 UTC_TIME: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)

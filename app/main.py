@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.routing import BaseRoute, Mount
 
 from app import background
 from app.auth import SignIn
-from app.background import Job
+from app.background import Tick
 from app.gateway import Gateway, TransportLimits
 from app.graphql_http import GraphQLFirst, graphql_routes
 from app.graphql_ws import socket_routes
@@ -21,7 +22,10 @@ from app.measures import Measures
 from app.origin import origin_middleware
 from app.telemetry import Observer, RequestTelemetry
 from app.web import web_routes
-from db.jobs import answered, stalled
+from db.feed.nats_bus import NatsBus
+from db.feed.postgres_bus import PostgresBus
+from db.jobs import answered, records, stalled
+from db.jobs.queue import Queue, Work
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.limits import DocumentLimits
@@ -29,13 +33,22 @@ from graphql_schema.limits import DocumentLimits
 if TYPE_CHECKING:
     from app.settings import Settings
     from db.engine import Database
+    from db.feed.bus import Bus
 
 TICK: Final = 10.0
 """Seconds between two looks for work: how late a silent experiment may be marked."""
 
+SLOW_TICK: Final = 600.0
+"""The same for work that nobody waits for."""
 
-def create_app(settings: Settings, database: Database, readiness: Readiness | None = None) -> Starlette:
-    """The whole application on an open database; `readiness` is for who wants to stop it gently."""
+
+def create_app(
+    settings: Settings, database: Database, readiness: Readiness | None = None, bus: Bus | None = None
+) -> Starlette:
+    """The whole application on an open database; `readiness` is for who wants to stop it gently.
+
+    `bus` carries hints between processes in another way than the settings say.
+    """
     numbers = Measures()
     readiness = readiness or Readiness(database)
     gateway = create_gateway(settings, database, numbers)
@@ -51,18 +64,25 @@ def create_app(settings: Settings, database: Database, readiness: Readiness | No
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
         Middleware(GraphQLFirst, f"{settings.base_path}/graphql", gateway),
     ]
-    jobs = [
-        Job("stalled experiments", stalled.sweep, TICK),
-        Job("kept answers", answered.forget, TICK),
-        Job("numbers", numbers.sample, TICK),
+    works = [
+        Work("stalled experiments", stalled.find, stalled.mark, TICK),
+        Work("kept answers", answered.find, answered.forget, SLOW_TICK),
+        Work("job records", records.find, records.forget, SLOW_TICK),
     ]
+    queue = Queue(database, works)
+    ticks = [Tick("numbers", partial(numbers.sample, database), TICK)]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with background.running(jobs, database):
+        async with gateway.live.feed.connected(bus or bus_of(settings, database)), background.running(ticks, queue):
             yield
 
     return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware, lifespan=lifespan)
+
+
+def bus_of(settings: Settings, database: Database) -> Bus:
+    """How processes hear of each other's commits."""
+    return NatsBus(settings.nats_url.get_secret_value()) if settings.nats_url else PostgresBus(database)
 
 
 def create_gateway(settings: Settings, database: Database, numbers: Measures) -> Gateway:

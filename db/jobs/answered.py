@@ -10,17 +10,30 @@ from db.engine import Database
 KEPT: Final = timedelta(days=30)
 BATCH: Final = 1_000
 
+OLD = "SELECT EXISTS (SELECT FROM idempotency_record WHERE created_at < $1)"
+
 FORGET = """
     DELETE FROM idempotency_record WHERE (tenant_id, actor_id, key) IN (
         SELECT tenant_id, actor_id, key FROM idempotency_record WHERE created_at < $1
         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )
 """
-"""The oldest of them, but for those that another process is at."""
+"""The oldest of them, but for those that somebody is at."""
 
 
-async def forget(database: Database, now: datetime) -> int:
-    """Delete a batch of answers that nobody will ask for again; returns how many."""
+async def find(database: Database, now: datetime) -> list[str]:
+    """One piece of work, if there is any."""
     async with database.connection() as connection:
-        done: str = await connection.execute(FORGET, now - KEPT, BATCH)
-    return int(done.rpartition(" ")[2])
+        return ["all"] if await connection.fetchval(OLD, now - KEPT) else []
+
+
+async def forget(database: Database, _piece: str, now: datetime) -> int:
+    """Delete the answers that nobody will ask for again; returns how many."""
+    total = 0
+    while True:
+        async with database.connection() as connection:
+            done: str = await connection.execute(FORGET, now - KEPT, BATCH)
+        count = int(done.rpartition(" ")[2])
+        total += count
+        if count < BATCH:
+            return total

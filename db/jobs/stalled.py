@@ -48,35 +48,39 @@ HIRE = """
 WHO = "SELECT id FROM actor WHERE tenant_id = $1 AND kind = 'SERVICE_ACCOUNT' AND name = $2"
 
 
-async def sweep(database: Database, now: datetime) -> int:
-    """Mark the experiments that have been silent for longer than they may; returns how many.
+async def find(database: Database, now: datetime) -> list[str]:
+    """The tenants where experiments have been silent for longer than they may."""
+    async with database.connection() as connection:
+        return [row["tenant_id"].hex for row in await connection.fetch(TENANTS, now)]
+
+
+async def mark(database: Database, tenant_hex: str, now: datetime) -> int:
+    """Mark them in a tenant; returns how many.
 
     Any number of processes may do it at once: each experiment is marked by one of them.
     """
-    async with database.connection() as connection:
-        tenants = [row["tenant_id"] for row in await connection.fetch(TENANTS, now)]
-    return sum([await _sweep_tenant(database, tenant, now) for tenant in tenants])
-
-
-async def _sweep_tenant(database: Database, tenant: UUID, now: datetime) -> int:
+    tenant = UUID(tenant_hex)
     total = 0
     while True:
         async with database.transaction() as connection:
-            marked = await _mark(connection, tenant, now)
+            marked, moved = await _mark(connection, tenant, now)
+        database.committed(tenant, moved)
         total += marked
         if marked < BATCH:
             return total
 
 
-async def _mark(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> int:
+async def _mark(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> tuple[int, set[UUID]]:
+    """How many were marked, and in which streams it stands."""
     silent = await connection.fetch(SILENT, tenant, now, BATCH)
-    if silent:
-        tx = Transaction(connection, await _server(connection, tenant, now), Role.WRITER, "stalled", now)
-        await tx.execute(STALL, [row["id"] for row in silent], now)
-        for row in silent:
-            experiments.note_status(tx, row, "RUNNING", "STALLED")
-        await tx.settle()
-    return len(silent)
+    if not silent:
+        return 0, set()
+    tx = Transaction(connection, await _server(connection, tenant, now), Role.WRITER, "stalled", now)
+    await tx.execute(STALL, [row["id"] for row in silent], now)
+    for row in silent:
+        experiments.note_status(tx, row, "RUNNING", "STALLED")
+    await tx.settle()
+    return len(silent), tx.moved
 
 
 async def _server(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> Caller:

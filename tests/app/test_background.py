@@ -10,22 +10,24 @@ import pytest
 from structlog.testing import capture_logs
 
 from app import background, main
-from app.background import Job
+from app.background import Tick
 from app.main import create_app
 from app.settings import Settings
 from db.engine import Database
 from db.errors import Unavailable
+from db.jobs.queue import Queue, Work
+from tests.postgres import connected
 
 
 class Diary:
-    """A job that notes when it was done, and fails as it is told."""
+    """Work that notes when it was done, and fails as it is told."""
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
         self.times: list[datetime] = []
         self.enough = asyncio.Event()
 
-    async def __call__(self, _database: Database, now: datetime) -> None:
+    async def __call__(self, now: datetime) -> None:
         self.times.append(now)
         if len(self.times) > 3:
             self.enough.set()
@@ -33,9 +35,9 @@ class Diary:
             raise self.faults.pop()
 
 
-async def test_a_job_is_repeated_until_the_end(database: Database) -> None:
+async def test_a_tick_is_repeated_until_the_end(database: Database) -> None:
     diary = Diary()
-    async with background.running([Job("diary", diary, 0.01)], database):
+    async with background.running([Tick("diary", diary, 0.01)], Queue(database, [])):
         await asyncio.wait_for(diary.enough.wait(), 10)
     done = len(diary.times)
     await asyncio.sleep(0.05)
@@ -44,12 +46,39 @@ async def test_a_job_is_repeated_until_the_end(database: Database) -> None:
     assert diary.times[0].tzinfo is not None
 
 
-async def test_a_job_outlives_its_faults(database: Database) -> None:
+async def test_a_tick_outlives_its_faults(database: Database) -> None:
     diary = Diary(Unavailable(), ValueError("broken"))
     with capture_logs() as lines:
-        async with background.running([Job("diary", diary, 0.01)], database):
+        async with background.running([Tick("diary", diary, 0.01)], Queue(database, [])):
             await asyncio.wait_for(diary.enough.wait(), 10)
-    assert [(line["event"], line["job"]) for line in lines] == [("job failed", "diary")]
+    assert [(line["event"], line["tick"]) for line in lines] == [("tick failed", "diary")]
+
+
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'modelbox'"
+
+
+async def test_a_process_takes_part_again_after_its_connection_was_lost(
+    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
+    due, done = ["before", "after"], []
+
+    async def find(_database: Database, _now: datetime) -> list[str]:
+        return due[:1]
+
+    async def do(_database: Database, piece: str, _now: datetime) -> None:
+        done.append(due.pop(0))
+        assert piece == done[-1]
+
+    queue = Queue(database, [Work("pieces", find, do, 0.05)])
+    async with background.running([], queue), asyncio.timeout(20):
+        while "before" in due:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+        async with connected(dsn) as owner:
+            await owner.execute(TERMINATE)
+        while due:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.01)
+    assert done == ["before", "after"]
 
 
 CREATE = """

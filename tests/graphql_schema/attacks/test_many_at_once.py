@@ -15,6 +15,7 @@ from db.identifiers import format_id
 from db.jobs import stalled
 from graphql_schema.schema import graphql_schema
 from tests.graph import Graph
+from tests.jobs import done
 
 CALLERS = 16
 SECONDS = 4.0
@@ -220,7 +221,7 @@ ACTIONS: list[Callable[[Crowd], Awaitable[None]]] = [
 async def sweeping(graph: Graph) -> None:
     """Experiments stall all the time, and wake at a sign of life."""
     while True:
-        await stalled.sweep(graph.database, datetime.now(UTC) + timedelta(seconds=1))
+        await done(stalled.find, stalled.mark, graph.database, datetime.now(UTC) + timedelta(seconds=1))
         await asyncio.sleep(0.05)
 
 

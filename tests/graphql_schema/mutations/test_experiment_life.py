@@ -10,6 +10,7 @@ import pytest
 
 from db.jobs import stalled
 from tests.graph import Callers, Graph
+from tests.jobs import done
 
 CREATE = """
     mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id startedAt } } }
@@ -60,7 +61,7 @@ async def read(graphql: Graph, id_: str) -> dict[str, Any]:
 
 
 async def sweep(graphql: Graph, after: timedelta = LATER) -> int:
-    return await stalled.sweep(graphql.database, datetime.now(UTC) + after)
+    return await done(stalled.find, stalled.mark, graphql.database, datetime.now(UTC) + after)
 
 
 async def pass_seconds(graphql: Graph, seconds: float = 1) -> None:
