@@ -25,6 +25,9 @@ MEBIBYTE: Final = 1_048_576
 _BEARER: Final = re.compile(r"\s*bearer +([\w.~+/=-]+)\s*", re.ASCII | re.IGNORECASE)
 
 
+Transport = Literal["http", "sse", "websocket"]
+
+
 @dataclass(frozen=True)
 class TransportLimits:
     """What a request and a socket may ask of the server; sizes in bytes, times in seconds.
@@ -41,6 +44,9 @@ class TransportLimits:
     operations: int = 50
     messages_per_second: int = 100
     ping_seconds: float = 20.0
+    keep_alive_seconds: float = 15.0
+    """How long a stream of events may be silent; then it holds a comment, so that proxies keep it open."""
+
     socket_seconds: float = 86_400.0
     recheck_seconds: float = 1.0
     """How often the token behind an open socket is looked at again."""
@@ -53,7 +59,7 @@ class Finished(NamedTuple):
     are None when the document was refused before it could be understood.
     """
 
-    transport: Literal["http", "websocket"]
+    transport: Transport
     request_id: str
     kind: str | None
     name: str | None
@@ -71,7 +77,7 @@ def uncounted(_change: int) -> None:
 
 @dataclass
 class Gateway:
-    """All that `graphql_http` and `graphql_ws` need to serve; made once by `create_app`.
+    """All that the transports need to serve; made once by `create_app`.
 
     `authenticate` gets the bearer token, or None when there was none, and raises `RequestError`
     with the code `UNAUTHENTICATED` when that is not enough. `still_valid` says whether the token
@@ -100,7 +106,7 @@ class Gateway:
 
     def report(
         self,
-        transport: Literal["http", "websocket"],
+        transport: Transport,
         request_id: str,
         operation: Operation | None,
         *,

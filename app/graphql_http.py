@@ -10,10 +10,15 @@ from urllib.parse import parse_qsl
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import graphql_request, media_types, operations
-from app.gateway import Gateway, given_token, request_id
+from app import graphql_request, graphql_sse, media_types, operations
+from app.gateway import Gateway, Transport, given_token, request_id
 from app.graphql_request import GraphQLRequest, bad_request
+from app.graphql_sse import EventStream
+from app.graphql_ws import GraphQLOverWebSocket
 from app.limits import read_body
+from app.token_watch import TokenWatch
+from db.access import Caller
+from graphql_schema import executor
 from graphql_schema.errors import RequestError
 from graphql_schema.operation import Operation
 
@@ -68,21 +73,22 @@ def graphql_routes(gateway: Gateway) -> list[BaseRoute]:
 class GraphQLFirst:
     """Middleware, to stand innermost: leads to GraphQL past the router and what guards the other routes.
 
-    Those take as long as reading the request does. `GraphQLOverHTTP` needs neither: it has one path,
-    and answers its own errors.
+    Those take as long as reading the request does, and wait beside every socket. GraphQL needs neither: it has one
+    path, and answers its own errors.
     """
 
     def __init__(self, app: ASGIApp, path: str, gateway: Gateway) -> None:
         self._app = app
         self._path = path
-        self._graphql = GraphQLOverHTTP(gateway)
+        self._graphql: Mapping[str, ASGIApp] = {
+            "http": GraphQLOverHTTP(gateway),
+            "websocket": GraphQLOverWebSocket(gateway),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        if scope["type"] == "http" and scope["path"] == self._path:
-            await self._graphql(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        graphql = self._graphql.get(scope["type"]) if scope.get("path") == self._path else None
+        await (graphql or self._app)(scope, receive, send)
 
 
 class GraphQLOverHTTP:
@@ -90,10 +96,16 @@ class GraphQLOverHTTP:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._tokens = TokenWatch(gateway.still_valid, every=gateway.limits.recheck_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        status, headers, body = await _Exchange(self._gateway, scope, receive).answer()
+        exchange = _Exchange(self._gateway, self._tokens, scope, receive)
+        answer = await exchange.answer()
+        if isinstance(answer, EventStream):
+            exchange.report("sse", await answer.serve(scope, receive, send))
+            return
+        status, headers, body = answer
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
         await send({"type": "http.response.body", "body": body})
@@ -110,27 +122,38 @@ class _Exchange:
     time of a small query.
     """
 
-    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive) -> None:
+    def __init__(self, gateway: Gateway, tokens: TokenWatch, scope: Scope, receive: Receive) -> None:
         self._gateway = gateway
+        self._tokens = tokens
         self._scope = scope
         self._receive = receive
         self._method: str = scope["method"]
         self._headers = _joined(scope["headers"])
         self._request_id = request_id(scope)
         self._media_type = media_types.JSON
+        self._takes_events = False
         self._operation: Operation | None = None
         self._started = time.perf_counter()
 
-    async def answer(self) -> Answer:
-        """Status, headers and body."""
+    async def answer(self) -> Answer | EventStream:
+        """Status, headers and body; or what makes them bit by bit."""
         try:
-            body = await self._result()
+            result = await self._result()
         except Exception as error:  # noqa: BLE001 - logged there, and masked
             return self._refusal(operations.refusals(error, self._request_id))
-        self._report(None)
-        return 200, [*HEADERS[self._media_type]], body
+        if isinstance(result, EventStream):
+            return result
+        if self._media_type == media_types.EVENTS:
+            self.report("sse", None)
+            return 200, [*graphql_sse.HEADERS], graphql_sse.whole(result)
+        self.report("http", None)
+        return 200, [*HEADERS[self._media_type]], result
 
-    async def _result(self) -> bytes:
+    def report(self, transport: Transport, code: str | None) -> None:
+        """Tell of its end."""
+        self._gateway.report(transport, self._request_id, self._operation, code=code, started=self._started)
+
+    async def _result(self) -> bytes | EventStream:
         """The result; every check comes before what costs more than it."""
         if self._method not in ("GET", "POST"):
             raise _method_not_allowed("This address answers GET and POST.", METHODS)
@@ -138,17 +161,30 @@ class _Exchange:
         token = given_token(self._headers.get("authorization", ""))
         caller = await self._gateway.authenticate(token)
         request = await self._parameters()
-        self._operation = self._gateway.documents.prepare(request.query, request.operation_name)
-        self._check_kind(self._operation.kind)
-        return await operations.answer(self._gateway, self._operation, request, caller, self._request_id)
+        operation = self._operation = self._gateway.documents.prepare(request.query, request.operation_name)
+        self._check_kind(operation.kind)
+        if operation.kind == "subscription":
+            return await self._stream(operation, request, caller)
+        return await operations.answer(self._gateway, operation, request, caller, self._request_id)
+
+    async def _stream(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> EventStream:
+        context = self._gateway.context(caller, self._request_id)
+        after = self._headers.get("last-event-id") or None
+        frames = executor.subscribe(operation, request.variables, context, after=after)
+        stream = EventStream(self._gateway, self._tokens, caller, self._request_id, frames)
+        await stream.open()
+        return stream
 
     def _negotiate(self) -> None:
-        media_type = media_types.negotiate(self._headers.get("accept"))
+        accept = self._headers.get("accept")
+        self._takes_events = accept is not None and media_types.takes_events(accept)
+        media_type = media_types.EVENTS if self._takes_events else None
+        media_type = media_types.negotiate(accept) or media_type
         if media_type is None:
             raise RequestError(
                 "NOT_ACCEPTABLE",
-                f"Answers come as {media_types.GRAPHQL} or {media_types.JSON}, in UTF-8;"
-                " the Accept header allows neither.",
+                f"Answers come as {media_types.GRAPHQL}, {media_types.JSON} or {media_types.EVENTS}, in UTF-8;"
+                " the Accept header allows none of them.",
             )
         self._media_type = media_type
 
@@ -169,22 +205,25 @@ class _Exchange:
             )
 
     def _check_kind(self, kind: str) -> None:
-        if kind == "subscription":
+        if kind == "subscription" and not self._takes_events:
             raise RequestError(
                 "NOT_ACCEPTABLE",
-                "Subscriptions are served over WebSocket, by the subprotocol graphql-transport-ws,"
-                " at this same address.",
+                "Subscriptions are served at this same address over WebSocket, by the subprotocol"
+                f" graphql-transport-ws, and as events to requests with `Accept: {media_types.EVENTS}`.",
             )
+        if kind != "subscription" and self._headers.get("last-event-id"):
+            raise bad_request("`Last-Event-ID` says where to go on with a subscription; this is none.")
         if kind == "mutation" and self._method == "GET":
             raise _method_not_allowed("Mutations are sent by POST.", "POST")
 
     def _refusal(self, errors: Sequence[RequestError]) -> Answer:
         code = errors[0].code
-        self._report(code)
+        self.report("http" if self._media_type != media_types.EVENTS else "sse", code)
         legacy = self._media_type == media_types.JSON and code in WELL_FORMED
         more = [(name.encode(), value.encode()) for name, value in self._headers_of(errors[0]).items()]
         body = b'{"errors":' + operations.dump_errors(errors) + b"}"
-        return 200 if legacy else STATUS.get(code, 400), [*HEADERS[self._media_type], *more], body
+        headers = HEADERS.get(self._media_type, HEADERS[media_types.GRAPHQL])
+        return 200 if legacy else STATUS.get(code, 400), [*headers, *more], body
 
     def _headers_of(self, error: RequestError) -> Mapping[str, str]:
         match error.code:
@@ -198,9 +237,6 @@ class _Exchange:
             case "UNSUPPORTED_MEDIA_TYPE":
                 return {"Accept-Post": media_types.JSON, "Accept-Encoding": "gzip, deflate"}
         return {}
-
-    def _report(self, code: str | None) -> None:
-        self._gateway.report("http", self._request_id, self._operation, code=code, started=self._started)
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 GRAPHQL: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
 
 OFFERED: Final = (GRAPHQL, JSON)
 """By our preference, for clients that name several with the same weight."""
@@ -41,6 +42,14 @@ def negotiate(accept: str | None) -> str | None:
     if accept is None or not accept.strip():
         return JSON
     return _chosen(accept) if len(accept) < MAX_REMEMBERED else _chosen.__wrapped__(accept)
+
+
+def takes_events(accept: str) -> bool:
+    """Whether the header names Server-Sent Events; ranges such as `*/*` do not mean them."""
+    if EVENTS not in accept.lower():
+        return False
+    ranges = [parse(part) for part in accept.split(",")[:MAX_RANGES]]
+    return any(kind == EVENTS and is_utf8(parameters) and _quality(parameters) > 0 for kind, parameters in ranges)
 
 
 def is_json(content_type: str) -> bool:

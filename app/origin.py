@@ -44,7 +44,7 @@ def origin_middleware(*, hosts: Collection[str], cors_origins: Collection[str]) 
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"],
+        allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Last-Event-ID", "X-Request-ID"],
         expose_headers=["Retry-After", "X-Request-ID"],
     )
     return [guard, answers]

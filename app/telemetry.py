@@ -61,7 +61,7 @@ class Observer:
         """Count an operation. One of a request becomes part of its line; one of a socket has its own."""
         self._measures.operation(finished)
         exchange = _CURRENT.get()
-        if exchange and finished.transport == "http":
+        if exchange and finished.transport != "websocket":
             exchange.finished = finished
             return
         line = {"request_id": finished.request_id, "duration_ms": _milliseconds(finished.seconds)}

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from app import listening
 from app.server import configured
 from app.settings import Settings
 
@@ -21,7 +22,8 @@ async def serving(app: ASGIApp, *, stall_seconds: float = 20.0, **settings: Any)
     config = configured(app, Settings(shutdown_timeout=5, **settings))
     config.lifespan, config.stall_seconds = "off", stall_seconds
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    listener = listening.take("127.0.0.1", 0)[0]
+    with listener:
         # asyncio leaves this out for a listener that it did not make: 40 ms between two small messages.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = asyncio.create_task(server.serve([listener]))
