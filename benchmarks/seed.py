@@ -7,6 +7,7 @@ times, as in life: the versions of one model do not lie side by side in their ta
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Iterator
@@ -16,8 +17,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import orjson
 
+from db.metrics import segment, summary
+from db.metrics.columns import Columns
+from db.metrics.stream import stream_of
 from db.verbs import parameters
 
 NAMESPACES = 20
@@ -33,6 +38,7 @@ VERSION_KEYS = ("latency_ms", "test/accuracy", "test/f1", "test/loss", "test/pre
 VERSION_POINTS = 3
 EXPERIMENT_KEYS = ("lr", "train/loss", "val/accuracy", "val/loss")
 EXPERIMENT_POINTS = 58
+PACE = timedelta(seconds=30)
 
 KIND_NUMBERS = {
     kind: number
@@ -308,33 +314,56 @@ class Seed:
     def _series(self) -> Table:
         def records() -> Iterator[Record]:
             for owner, home, begun, key, values in self._curves():
-                end = begun + 30 * timedelta(seconds=len(values) - 1)
-                total = math.fsum(values)
+                end = begun + PACE * (len(values) - 1)
                 yield (
                     *(self.tenant, owner, key, self.id("namespace", home), "FLOAT", len(values)),
                     *(0, 10 * (len(values) - 1), begun, end, values[0], values[-1]),
                     *(min(values), 10 * values.index(min(values))),
                     *(max(values), 10 * values.index(max(values))),
-                    *(total, total / len(values), end),
+                    *(math.fsum(values) / len(values), end, _series_id(owner, key)),
                 )
 
         columns = ("tenant_id", "owner_id", "key", "namespace_id", "kind", "count", "first_step", "last_step")
-        figures = ("first_at", "last_at", "first", "last", "min", "min_step", "max", "max_step", "sum", "mean")
-        return Table("series", (*columns, *figures, "updated_at"), records())
+        figures = ("first_at", "last_at", "first", "last", "min", "min_step", "max", "max_step", "mean")
+        return Table("series", (*columns, *figures, "updated_at", "id"), records())
 
     def _points(self) -> Table:
-        def records() -> Iterator[Record]:
-            pace = timedelta(seconds=30)
-            for owner, _, begun, key, values in self._curves():
-                for position, value in enumerate(values):
-                    yield (self.tenant, owner, key, position, 10 * position, begun + position * pace, value)
+        """As compaction leaves them: a segment of each series, which came in one call with all others of its object."""
 
-        columns = ("tenant_id", "owner_id", "key", "position", "step", "wall_time", "number")
-        return Table("point", columns, records())
+        def records() -> Iterator[Record]:
+            for owner, _, begun, key, values in self._curves():
+                yield (self.tenant, owner, _series_id(owner, key), 0, len(values), *_segment(begun, values))
+
+        columns = ("tenant_id", "owner_id", "series_id", "position", "count", "first_seq", "last_seq", "min_step")
+        figures = ("max_step", "min_time", "max_time", "recorded_until", "summary", "parts", "data")
+        return Table("metric_segment", (*columns, *figures), records())
 
     def _heads(self) -> Table:
-        streams = [self.tenant, *(self.id("namespace", number) for number in range(len(ROOTS)))]
-        return Table("stream_head", ("tenant_id", "stream_id"), ((self.tenant, s) for s in streams))
+        def records() -> Iterator[Record]:
+            yield from ((self.tenant, stream, 0) for stream in (self.tenant, *self._roots()))
+            for number in range(self.versions):
+                for kind in ("version", "experiment"):
+                    yield self.tenant, stream_of(self.id(kind, number)), 1
+
+        return Table("stream_head", ("tenant_id", "stream_id", "seq"), records())
+
+    def _roots(self) -> Iterator[UUID]:
+        return (self.id("namespace", number) for number in range(len(ROOTS)))
+
+
+def _series_id(owner: UUID, key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(owner.bytes + key.encode(), digest_size=8).digest()) >> 1
+
+
+def _segment(begun: datetime, values: list[float]) -> Record:
+    """What is stored of the points beside their place."""
+    count = len(values)
+    first, pace = int(begun.timestamp() * 1_000_000), PACE // timedelta(microseconds=1)
+    order = np.arange(count)
+    columns = Columns(10 * order, first + pace * order, np.array(values))
+    last = (10 * (count - 1), first, first + pace * (count - 1), begun + PACE * (count - 1))
+    figures = summary.pack(summary.summarise(columns))  # of the whole, and of its only part
+    return 1, 1, 0, *last, figures, figures, segment.encode(columns, np.ones(count, np.int64))
 
 
 @cache
