@@ -134,6 +134,8 @@ async def read(connection: asyncpg.Connection[Any], tenant_id: UUID, requests: S
     One statement reads for all. A second follows only where figures turn out not to suffice, as for series in which
     some points have a step and others none. So the connection is in a transaction that sees one snapshot.
     """
+    if not requests:
+        return []
     asked = [_Asked(request, _wants(request), []) for request in requests]
     found = iter(await stored.fetch(connection, tenant_id, [want for one in asked for want in one.wants]))
     for one in asked:
@@ -240,7 +242,7 @@ def _page(request: Page, asked: _Asked) -> Paged | Missing:
     last = found.end + (0 if tail is None else len(tail)) - 1
     return Paged(
         _floats(points.at(slice(begin, end))),
-        has_before=begin > 0 or min(found.segments, default=found.end) > 0,
+        has_before=begin > 0 or min(found.segments, default=0 if request.is_backward else found.end) > 0,
         has_after=int(points.positions[end - 1] if end > begin else request.start - 1) < last,
     )
 

@@ -19,7 +19,9 @@ from db.metrics.columns import NONE, Columns, Floats, Ints
 from db.metrics.segment import PART
 from db.metrics.tail import Damaged
 
-VERSION: Final = 1
+VERSION: Final = 65
+"""Unlike any of a segment, so that neither is taken for the other."""
+
 SHARE: Final = 2.0**-32
 """What sums are scaled by, so that none is beyond a double: exact but for values below 1e-298."""
 

@@ -93,8 +93,8 @@ _COLUMNS: Final = "NULL::bigint, NULL::bigint, NULL::text, NULL::bytea"
 def _page(form: Form, *, first: str, end: str, condition: str, order: str) -> str:
     """Segments that hold a page. Where points were rolled up at least one is left of each part."""
     return f"""
-    SELECT 's', w.n, p.position, p.count, CASE WHEN p.data IS NULL THEN 1 ELSE 2 END, p.data IS NULL,
-        coalesce(p.data, p.parts), {_COLUMNS}
+    SELECT 's', w.n, p.position, p.count, CASE WHEN p.data IS NULL THEN {Level.PARTS} ELSE {Level.DATA} END,
+        p.data IS NULL, coalesce(p.data, p.parts), {_COLUMNS}
     FROM wanted w CROSS JOIN LATERAL (
         SELECT near.*, sum(near.kept) OVER (ORDER BY near.position {order}) - near.kept AS before
         FROM (
@@ -144,13 +144,13 @@ FROM wanted w CROSS JOIN LATERAL (
 UNION ALL
 SELECT 's', w.n, s.position, s.count, l.level, s.data IS NULL,
     CASE l.level WHEN {Level.SUMMARY} THEN s.summary WHEN {Level.PARTS} THEN s.parts
-        WHEN {Level.DATA} THEN coalesce(s.data, s.parts) END, {_COLUMNS}
+        WHEN {Level.DATA} THEN s.data END, {_COLUMNS}
 FROM sized w JOIN metric_segment s ON s.{_OF_SERIES.replace(" AND ", " AND s.")}
     AND {_LOWEST} <= w.high AND {_HIGHEST} >= w.low
 CROSS JOIN LATERAL (
     SELECT CASE WHEN w.is_limited AND w.running > $12 THEN {Level.REFUSED}
-        WHEN NOT ({_WITHIN}) OR w.total <= w.parts_above THEN {Level.DATA}
-        WHEN w.total <= w.summary_above OR s.count < {SIZE} THEN {Level.PARTS}
+        WHEN s.data IS NOT NULL AND (NOT ({_WITHIN}) OR w.total <= w.parts_above) THEN {Level.DATA}
+        WHEN NOT ({_WITHIN}) OR w.total <= w.summary_above OR s.count < {SIZE} THEN {Level.PARTS}
         ELSE {Level.SUMMARY} END AS level
 ) l
 UNION ALL {

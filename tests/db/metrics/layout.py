@@ -29,7 +29,7 @@ BATCH = """
 """
 
 OPAQUE = """
-    INSERT INTO opaque_point (tenant_id, owner_id, series_id, position, leg, seq, step, wall_time, string, binary)
+    INSERT INTO opaque_point (tenant_id, owner_id, series_id, position, leg, seq, step, wall_time, string, "binary")
     VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9)
 """
 
