@@ -24,8 +24,8 @@ from graphql_schema.scalars import Base64, MetricValueColumn, SafeInt, SafeIntCo
 from graphql_schema.selection import Selected
 from graphql_schema.written import writer, written
 
-COST: Final = 100
-"""Nodes that a whole series costs: nobody knows how long it is before it is read."""
+COST: Final = 1
+"""Nodes that a whole series costs: how long it is, nobody knows before it is read, and all together are bounded."""
 
 
 @strawberry.input(description="A stretch of steps. Both ends belong to it; one that is absent is open.")
@@ -115,7 +115,7 @@ def columns_field() -> Any:
         ColumnsRead(),
         "All its points, exactly, in order of arrival; of stretches that were rolled up, the points that are left. All"
         " such fields of a request come to at most 2 000 000 points: beyond, they are null, with a `LIMIT_EXCEEDED` of"
-        f" their own. Costs {COST} nodes.",
+        " their own. Costs a node.",
         [
             Argument(
                 "range",
