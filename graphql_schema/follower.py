@@ -121,20 +121,23 @@ class Follower:
 
     async def _read_alone(self) -> Frame | None:
         """The frame of what the broadcast has passed already; None when there is nothing to tell of it."""
-        if not self._is_behind:
-            self._number = self._broadcast.number_at(self._at)
-            if self._number is not None:
-                return None
         span = self._broadcast.reading.span(self._at, self._broadcast.read)
         if span.is_empty and not self._is_behind:
             await self._broadcast.advanced()
+            self._meet()
             return None
         frame, shown = await self._broadcast.frame(span)
         span, self._is_over = shown.span, shown.is_last
         is_level = self._is_behind and not span.catching_up
         self._at, self._is_behind = span.upto, span.catching_up
+        self._meet()
         is_due = _now() - self._told_at >= broadcasts.HEARTBEAT_INTERVAL
         return frame if shown.is_full or is_level or is_due or self._is_over else None
+
+    def _meet(self) -> None:
+        """Go on with the broadcast, if that is where it is."""
+        if not self._is_behind:
+            self._number = self._broadcast.number_at(self._at)
 
     async def _look_at_access(self) -> None:
         """Find out what the caller may do now, and go on with what they may see."""
@@ -150,6 +153,7 @@ class Follower:
         before, self._caller = self._caller, caller
         if _sight(caller) != _sight(before):
             await self._join()
+            self._meet()
 
     async def _join(self) -> Position:
         """Follow together with all who see the same; the end of the streams."""
@@ -161,8 +165,7 @@ class Follower:
         written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
         self._key = (self._operation, hashlib.sha256(written_values).digest(), self._target, _sight(self._caller), who)
         reading = Reading(self._database, frames, self._target, self._environment())
-        self._broadcast = self._live.join(self._key, reading)
-        self._number = None
+        self._broadcast, self._number = self._live.join(self._key, reading), None
         return await self._broadcast.end()
 
     def _frames(self) -> Frames:

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 
-from db.access import authenticate
 from graphql_schema import cursor
 from graphql_schema.errors import RequestErrors
 from graphql_schema.executor import Context, subscribe
@@ -165,41 +164,3 @@ async def test_another_epoch_or_what_is_past_retention_ends_the_stream(lab: Grap
     async with lab.database.connection() as connection:
         await connection.execute("UPDATE stream_head SET min_seq = 0, epoch = epoch + 1")
     assert (await refused(lab, after=here))["extensions"]["code"] == "CURSOR_EXPIRED"
-
-
-CREATE_ACCOUNT = """
-mutation { createServiceAccount(input: {name: "watcher"}) { serviceAccount { id } userErrors { message } } }
-"""
-CREATE_TOKEN = """
-mutation ($actor: ID!) { createToken(input: {actorId: $actor}) { tokens { id } secret userErrors { message } } }
-"""
-GRANT = """
-mutation ($actor: ID!, $namespace: ID!) {
-  grantRole(input: {actorId: $actor, role: READER, namespaceId: $namespace}) { grants { id } userErrors { message } }
-}
-"""
-REVOKE_TOKEN = "mutation ($id: ID!) { revokeToken(input: {id: $id}) { revokedId userErrors { message } } }"
-REVOKE_ROLE = "mutation ($id: ID!) { revokeRole(input: {id: $id}) { revokedId userErrors { message } } }"
-
-
-@pytest.mark.parametrize(("what", "code"), [("token", "UNAUTHENTICATED"), ("role", "FORBIDDEN")])
-async def test_what_is_revoked_ends_the_stream(lab: Graph, what: str, code: str) -> None:
-    place = (await lab('{ namespace(by: {path: "lab"}) { id } }'))["namespace"]["id"]
-    actor = (await lab.change(CREATE_ACCOUNT))["serviceAccount"]["id"]
-    token = await lab.change(CREATE_TOKEN, actor=actor)
-    grant = (await lab.change(GRANT, actor=actor, namespace=place))["grants"][0]["id"]
-    watcher = lab.by(await authenticate(lab.database, token["secret"]))
-
-    async def watch() -> None:
-        async with asyncio.timeout(10), aclosing(frames(watcher)) as stream:
-            await anext(stream)
-            if what == "token":
-                await lab.change(REVOKE_TOKEN, id=token["tokens"][0]["id"])
-            else:
-                await lab.change(REVOKE_ROLE, id=grant)
-            await lab.change(MODEL, name="secret")
-            await anext(stream)
-
-    with pytest.raises(RequestErrors) as refusal:
-        await watch()
-    assert refusal.value.errors[0].code == code
