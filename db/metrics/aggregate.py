@@ -8,7 +8,7 @@ in a bucket is the one with its greatest step there, and the bucket is named by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,11 @@ def last_at_each(steps: Ints, values: Floats) -> Run:
 
 def align(runs: Sequence[Run], max_points: int) -> Aligned:
     """The runs on common steps, at most `max_points` of them; at least two."""
-    shift = max((_shift(steps, max_points) for steps, _ in runs), default=0)
-    held = [_bucketed(run, shift) for run in runs]
-    places = _union([run_places for run_places, _, _ in held])
-    more = _shift(places, max_points)
-    if more:
-        return _laid_out([_bucketed(run, shift + more) for run in runs], shift + more)
-    return _laid_out(held, shift)
+    # Runs of the same program have the same steps: what depends on these alone is worked out once.
+    grids = {_name(steps): steps for steps, _ in runs}
+    shift = max((_shift(steps, max_points) for steps in grids.values()), default=0)
+    shift += _shift(_union([_Grid.of(steps, shift).places for steps in grids.values()]), max_points)
+    return _laid_out(runs, {name: _Grid.of(steps, shift) for name, steps in grids.items()}, 1 << shift)
 
 
 def over_runs(aligned: Aligned, quantiles: Sequence[float]) -> Figures:
@@ -105,29 +103,42 @@ def _shift(steps: Ints, max_points: int) -> int:
     return 0 if rank < 0 else int(np.partition(apart, rank)[rank]).bit_length()
 
 
-def _bucketed(run: Run, shift: int) -> tuple[Ints, Ints, Floats]:
-    """The buckets of a run; of each the greatest step and the value there."""
-    steps, values = run
-    places = steps >> shift
-    last = _ends(places)
-    return places[last], steps[last], values[last]
+def _name(steps: Ints) -> bytes:
+    return steps.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The buckets in which steps lie; of each the greatest step, and where that stands."""
+
+    places: Ints
+    steps: Ints
+    last: Bools
+
+    @classmethod
+    def of(cls, steps: Ints, shift: int) -> _Grid:
+        places = steps >> shift
+        last = _ends(places)
+        return cls(places[last], steps[last], last)
 
 
 def _union(places: Sequence[Ints]) -> Ints:
     return np.unique(np.concatenate(places)) if places else np.empty(0, np.int64)
 
 
-def _laid_out(held: Sequence[tuple[Ints, Ints, Floats]], shift: int) -> Aligned:
-    places = _union([run_places for run_places, _, _ in held])
+def _laid_out(runs: Sequence[Run], grids: Mapping[bytes, _Grid], width: int) -> Aligned:
+    places = _union([grid.places for grid in grids.values()])
     steps = np.full(len(places), NONE, np.int64)
-    values = np.zeros((len(held), len(places)))
-    present = np.zeros((len(held), len(places)), np.bool_)
-    for number, (run_places, run_steps, run_values) in enumerate(held):
-        at = np.searchsorted(places, run_places)
-        steps[at] = np.maximum(steps[at], run_steps)
-        values[number, at] = run_values
-        present[number, at] = True
-    return Aligned(steps, values, present, 1 << shift)
+    values = np.zeros((len(runs), len(places)))
+    present = np.zeros((len(runs), len(places)), np.bool_)
+    columns = {name: np.searchsorted(places, grid.places) for name, grid in grids.items()}
+    for name, grid in grids.items():
+        steps[columns[name]] = np.maximum(steps[columns[name]], grid.steps)
+    for number, (run_steps, run_values) in enumerate(runs):
+        name = _name(run_steps)
+        values[number, columns[name]] = run_values[grids[name].last]
+        present[number, columns[name]] = True
+    return Aligned(steps, values, present, width)
 
 
 def _moments(values: Floats, finite: Bools, count: Ints) -> tuple[Floats, Floats]:

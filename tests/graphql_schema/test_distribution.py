@@ -96,13 +96,14 @@ async def test_seeds_against_numpy(graphql: Graph) -> None:
 
 
 async def test_groups(graphql: Graph) -> None:
-    for name, hyperparameters in {
+    runs: dict[str, dict[str, Any]] = {
         "a": {"lr": 0.1, "net": {"depth": 2}},
         "b": {"lr": 0.1, "net": {"depth": 2.0}},
         "c": {"lr": 0.01, "net": {"depth": 2}},
         "d": {"lr": "auto"},
         "e": {},
-    }.items():
+    }
+    for name, hyperparameters in runs.items():
         await made(graphql, name, **hyperparameters)
     by = [["lr"], ["net", "depth"]]
     found = (await graphql(GROUPS, by=by))["found"]
