@@ -9,16 +9,13 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from db.metrics.columns import NONE, Columns, Floats, Ints
-from db.metrics.summary import Records
+from db.metrics.summary import Mask, Records
 
 SECOND: Final = 1_000_000  # microseconds
 LEAST: Final = NONE + 1
 GREATEST: Final = 2**63 - 1
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Axis(StrEnum):

@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 
 from db.metrics import lttb, summary
-from db.metrics.axis import Join, Mask, Range
+from db.metrics.axis import Join, Range
 from db.metrics.columns import Columns, Floats, Ints
 from db.metrics.segment import PART, SIZE
-from db.metrics.summary import Records
+from db.metrics.summary import Mask, Records
 
 PART_BITS: Final = PART.bit_length() - 1
 SEGMENT_BITS: Final = SIZE.bit_length() - 1
@@ -157,7 +157,7 @@ class _Line:
 
     def sides(self, records: Records) -> tuple[Mask, Mask]:
         """Of which stretches all points are within, and of which only some may be."""
-        if self.join:
+        if self.join or not len(records):
             return np.zeros(len(records), np.bool_), np.ones(len(records), np.bool_)
         return self.range.sides(records)
 
@@ -219,17 +219,19 @@ def _of_buckets(here: Known, method: Method, most: int) -> Points | Missing:
         return _all(here, method)
     non_finite = here.non_finite_count
     bits = _bits(here, _budget(most, method, non_finite=non_finite))
-    buckets = _coarse(here, bits) if bits >= PART_BITS else _fine(here, bits, method)
+    if bits < PART_BITS:
+        points = _all(here, method)
+        return points if isinstance(points, Missing) else _fine(points, bits, method, with_odd=most > 2)
+    buckets = _coarse(here, bits)
     if isinstance(buckets, Missing):
         return buckets
-    if method is Method.LAST:
-        return _points(buckets["last"])
-    if method is Method.MEAN:
-        return _means(buckets)
-    return _extremes(buckets, with_odd=most > 2)
+    return _picked(buckets, method, with_odd=most > 2)
 
 
 def _all(here: Known, method: Method) -> Points | Missing:
+    """All points; where they were rolled up, those that stand for them."""
+    if not len(here.records):
+        return here.points
     return _missing(here) if here.finer.any() else _together(here.points, _left(here.records, method))
 
 
@@ -263,12 +265,20 @@ def _runs(here: Known) -> tuple[Ints, Ints]:
     return firsts[order], lasts[order]
 
 
-def _fine(here: Known, bits: int, method: Method) -> Records | Missing:
-    """Buckets smaller than a record's stretch: of points alone."""
-    if here.finer.any():
-        return _missing(here)
-    points = _together(here.points, _left(here.records, method))
-    return summary.of_points(points.columns, points.positions, _starts(points.positions >> bits))
+def _fine(points: Points, bits: int, method: Method, *, with_odd: bool) -> Points:
+    """Of buckets smaller than a record's stretch, which are made of points alone."""
+    starts = _starts(points.positions >> bits)
+    if method is Method.LAST:
+        return points.at(np.append(starts, len(points))[1:] - 1)
+    if method is Method.MEAN:
+        return _means(summary.of_points(points.columns, points.positions, starts))
+    finite = np.isfinite(points.columns.values)
+    least, greatest = summary.extremes(points.columns.values, finite, starts)
+    if finite.all():
+        return points.at(np.unique(np.concatenate((least, greatest))))
+    odd, some = summary.first(~finite, starts), finite[least]
+    own = (odd >= starts) & (odd < np.append(starts, len(points))[1:])
+    return points.at(np.unique(np.concatenate((least[some], greatest[some], odd[own & (with_odd | ~some)]))))
 
 
 def _coarse(here: Known, bits: int) -> Records | Missing:
@@ -311,12 +321,18 @@ def _missing(here: Known) -> Missing:
 
 
 def _left(records: Records, method: Method) -> Points:
-    """What can stand for the points of stretches that were rolled up."""
+    """What stands for the points of stretches that were rolled up."""
+    picked = _picked(records, method, with_odd=True)
+    return picked if method in (Method.LAST, Method.MEAN) else _together(picked, _points(records["last"]))
+
+
+def _picked(records: Records, method: Method, *, with_odd: bool) -> Points:
+    """What a method keeps of buckets."""
     if method is Method.LAST:
         return _points(records["last"])
     if method is Method.MEAN:
         return _means(records)
-    return _together(_points(records["last"]), _extremes(records, with_odd=True))
+    return _extremes(records, with_odd=with_odd)
 
 
 def _extremes(records: Records, *, with_odd: bool) -> Points:

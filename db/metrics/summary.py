@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ range of steps and of times, `NONE` where there is none; the points with the lea
 last point, and the first that is not finite. Points that do not exist are arbitrary ones: the counts tell.
 """
 
+Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.void]
 """An array of `SUMMARY`."""
 
@@ -109,12 +110,12 @@ def of_points(columns: Columns, positions: Ints, starts: Ints, carried: Floats |
     records["min_step"], records["max_step"] = _range(columns.steps, starts)
     records["min_time"], records["max_time"] = _range(columns.times, starts)
     records["sum"] = fold(np.where(finite, columns.values, 0.0) * SHARE, starts, carried)
-    low, high = np.where(finite, columns.values, np.inf), np.where(finite, columns.values, -np.inf)
+    least, greatest = extremes(columns.values, finite, starts)
     for name, indexes in (
-        ("least", _first(low == _spread(np.minimum.reduceat(low, starts), starts, ends), starts)),
-        ("greatest", _first(high == _spread(np.maximum.reduceat(high, starts), starts, ends), starts)),
+        ("least", least),
+        ("greatest", greatest),
         ("last", ends - 1),
-        ("odd", _first(~finite, starts)),
+        ("odd", first(~finite, starts)),
     ):
         chosen = records[name]
         chosen["position"] = positions[indexes]
@@ -134,13 +135,11 @@ def merge(records: Records, starts: Ints) -> Records:
         merged[f"max_{name}"] = np.maximum.reduceat(records[f"max_{name}"], starts)
     merged["sum"] = fold(records["sum"], starts)
     has_finite = records["count"] > records["non_finite"]
-    low = np.where(has_finite, records["least"]["value"], np.inf)
-    high = np.where(has_finite, records["greatest"]["value"], -np.inf)
-    least = _first(low == _spread(np.minimum.reduceat(low, starts), starts, ends), starts)
-    greatest = _first(high == _spread(np.maximum.reduceat(high, starts), starts, ends), starts)
+    least, _ = extremes(records["least"]["value"], has_finite, starts)
+    _, greatest = extremes(records["greatest"]["value"], has_finite, starts)
     merged["least"], merged["greatest"] = records["least"][least], records["greatest"][greatest]
     merged["last"] = records["last"][ends - 1]
-    merged["odd"] = records["odd"][_first(records["non_finite"] > 0, starts)]
+    merged["odd"] = records["odd"][first(records["non_finite"] > 0, starts)]
     return merged
 
 
@@ -156,7 +155,28 @@ def fold(values: Floats, starts: Ints, carried: Floats | None = None) -> Floats:
     return sums
 
 
-def _counts(mask: npt.NDArray[np.bool_], starts: Ints) -> Ints:
+def extremes(values: Floats, counted: Mask, starts: Ints) -> tuple[Ints, Ints]:
+    """For each run the index of its least and of its greatest value; of equal ones, the first.
+
+    Only values that are `counted` count; in a run without any, the indexes are arbitrary.
+    """
+    lengths = np.diff(starts, append=len(values))
+    low, high = np.where(counted, values, np.inf), np.where(counted, values, -np.inf)
+    return (
+        first(low == np.repeat(np.minimum.reduceat(low, starts), lengths), starts),
+        first(high == np.repeat(np.maximum.reduceat(high, starts), lengths), starts),
+    )
+
+
+def first(mask: Mask, starts: Ints) -> Ints:
+    """For each run the first index that is marked; where none is, some index."""
+    marked = np.flatnonzero(mask)
+    if not len(marked):
+        return starts
+    return marked[np.minimum(np.searchsorted(marked, starts), len(marked) - 1)]
+
+
+def _counts(mask: Mask, starts: Ints) -> Ints:
     counts: Ints = np.add.reduceat(mask, starts, dtype=np.int64)
     return counts
 
@@ -170,15 +190,3 @@ def _least(column: Ints, starts: Ints) -> Ints:
     one = np.int64(1)
     least: Ints = np.minimum.reduceat(column - one, starts) + one
     return least
-
-
-def _spread(figures: Any, starts: Ints, ends: Ints) -> Any:
-    return np.repeat(figures, ends - starts)
-
-
-def _first(mask: npt.NDArray[np.bool_], starts: Ints) -> Ints:
-    """For each run the first index that is marked; where none is, some index."""
-    marked = np.flatnonzero(mask)
-    if not len(marked):
-        return starts
-    return marked[np.minimum(np.searchsorted(marked, starts), len(marked) - 1)]
