@@ -191,7 +191,7 @@ class MetricMutations:
         metrics.log,
         Role.WRITER,
         LogMetricsInput,
-        on="the namespace of every object",
+        on="the namespace of each object",
     )
     rename_series: RenameSeriesPayload = mutation(
         "Give a series another key; its points and figures stay. `NOT_FOUND` when the object has none of that key,"
@@ -200,7 +200,7 @@ class MetricMutations:
         series.rename,
         Role.WRITER,
         RenameSeriesInput,
-        on="the object's namespace",
+        on="the namespace of the object",
     )
     delete_series: DeleteSeriesPayload = mutation(
         "Delete a series and all its points, for good. `NOT_FOUND` when the object has none of that key. A point that"
@@ -210,5 +210,5 @@ class MetricMutations:
         series.delete,
         Role.MAINTAINER,
         DeleteSeriesInput,
-        on="the object's namespace",
+        on="the namespace of the object",
     )

@@ -115,6 +115,8 @@ async def world(graphql: Graph) -> World:
     gone = {kind: await make(graphql, kind, live, **OTHER_NAMES.get(kind, {})) for kind in live}
     for kind, deletion in DELETIONS.items():
         await graphql.change(document(deletion), input={"id": gone[kind]})
+    points = [{"key": key, "value": 1.0} for key in ("canary/a", "canary/b")]
+    await graphql.change(document("logMetrics"), input={"objectId": live["model"], "points": points})
     tag = {"versionId": live["version"], "tag": "canary-tag"}
     await graphql.change(document("setUniqueTag"), input=tag)
     return World(live, gone)
@@ -146,6 +148,8 @@ def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
         "setUniqueTag": {"versionId": live["version"], "tag": "new"},
         "removeUniqueTag": {"modelId": live["model"], "tag": "canary-tag"},
         "logMetrics": {"objectId": live["model"], "points": [{"key": "k", "value": 1.0}]},
+        "renameSeries": {"objectId": live["model"], "key": "canary/a", "newKey": "c"},
+        "deleteSeries": {"objectId": live["model"], "key": "canary/b"},
         "logMetadata": {"objectId": live["model"], "metadata": {"k": 1}},
         "logEvents": {"events": [event]},
         **{DELETIONS[kind]: {"id": live[kind]} for kind in DELETIONS},
