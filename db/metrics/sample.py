@@ -295,7 +295,9 @@ def _coarse(here: Known, bits: int) -> Records | Missing:
         order = np.argsort(np.concatenate((places, parts[starts])), kind="stable")
         records = np.concatenate((records, more))[order]
     for level in sorted({PART_BITS, min(bits, SEGMENT_BITS), bits}):
-        records = summary.merge(records, _starts(records["last"]["position"] >> level))
+        starts = _starts(records["last"]["position"] >> level)
+        if len(starts) < len(records):
+            records = summary.merge(records, starts)
     return records
 
 
