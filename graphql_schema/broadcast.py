@@ -23,6 +23,7 @@ from db.read import hole
 from db.read.sql import Environment
 from graphql_schema.callers import Callers
 from graphql_schema.frame import Frame
+from graphql_schema.live_query import LiveQueries
 from graphql_schema.response import with_errors
 from graphql_schema.subscriptions.stream import SPAN, TARGET, Frames, Shown, Target, written
 
@@ -234,6 +235,7 @@ class Live:
     def __init__(self, feed: Feed, database: Database) -> None:
         self.feed = feed
         self.callers = Callers(database)
+        self.queries = LiveQueries(feed)
         self._broadcasts: dict[Hashable, Broadcast] = {}
 
     def join(self, key: Hashable, reading: Reading) -> Broadcast:

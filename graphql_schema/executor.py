@@ -19,6 +19,8 @@ from graphql_schema.callers import environment
 from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.follower import Follower
 from graphql_schema.frame import Frame
+from graphql_schema.live_follower import LiveFollower
+from graphql_schema.live_query import LiveFrames
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.response import refusal, with_errors
@@ -134,7 +136,10 @@ async def subscribe(
         RequestErrors: it is refused, or ends: `CURSOR_EXPIRED`, `NOT_FOUND`, `FORBIDDEN`, `LAGGED`, `UNAUTHENTICATED`.
     """
     live = context.live or Live(Feed(context.database), context.database)
-    follower = Follower(live, context.database, context.caller, operation, operation.coerced(variables))
+    values = operation.coerced(variables)
+    frames = operation.frames(values, restricted=context.caller.scope is not None)
+    kind = LiveFollower if isinstance(frames, LiveFrames) else Follower
+    follower = kind(live, context.database, context.caller, operation, values)
     try:
         await follower.open(after)
         while (frame := await follower.next()) is not None:

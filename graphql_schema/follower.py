@@ -151,7 +151,7 @@ class Follower:
             raise
         self._access, self._looked_at = version, _now()
         before, self._caller = self._caller, caller
-        if _sight(caller) != _sight(before):
+        if sight(caller) != sight(before):
             await self._join()
             self._meet()
 
@@ -163,13 +163,15 @@ class Follower:
         begun_by = frames.begin if frames.begin and uses(self._operation, frames.begin) == 1 else None
         values = {name: value for name, value in self._values.items() if name != begun_by}
         written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
-        self._key = (self._operation, hashlib.sha256(written_values).digest(), self._target, _sight(self._caller), who)
+        self._key = (self._operation, hashlib.sha256(written_values).digest(), self._target, sight(self._caller), who)
         reading = Reading(self._database, frames, self._target, self._environment())
         self._broadcast, self._number = self._live.join(self._key, reading), None
         return await self._broadcast.end()
 
     def _frames(self) -> Frames:
-        return self._operation.frames(self._values, restricted=self._caller.scope is not None)
+        frames = self._operation.frames(self._values, restricted=self._caller.scope is not None)
+        assert isinstance(frames, Frames)
+        return frames
 
     def _environment(self) -> Environment:
         return environment(self._caller, self._values)
@@ -194,7 +196,7 @@ class _Counting(Visitor):
         self.count += node.name.value == self._name
 
 
-def _sight(caller: Caller) -> Hashable:
+def sight(caller: Caller) -> Hashable:
     """What of a caller decides what they see."""
     return (caller.tenant_id, None if caller.scope is None else tuple(sorted(caller.scope)))
 

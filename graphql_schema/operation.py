@@ -33,6 +33,7 @@ from graphql_schema.arguments import presence, shaper
 from graphql_schema.errors import RequestError, RequestErrors
 from graphql_schema.input_size import check_items, listed_variables
 from graphql_schema.limits import request_error
+from graphql_schema.live_query import LiveFrames
 from graphql_schema.mutation import MutationRead, Prepared
 from graphql_schema.selection import Planner, Registry
 from graphql_schema.strings import check_variables
@@ -176,13 +177,13 @@ class Operation:
             found.append(read.prepare(key, selected, restricted=restricted))
         return found
 
-    def frames(self, values: Mapping[str, Any], *, restricted: bool) -> Frames:
+    def frames(self, values: Mapping[str, Any], *, restricted: bool) -> Frames | LiveFrames:
         """The compiled form of a subscription, which has one root field."""
         frames = self.kept(values, restricted, lambda: self._frames(values, restricted))
         frames.statement.check(values)
         return frames
 
-    def _frames(self, values: Mapping[str, Any], restricted: bool) -> Frames:
+    def _frames(self, values: Mapping[str, Any], restricted: bool) -> Frames | LiveFrames:
         planner = self.planner(values)
         [(key, nodes)] = planner.root_fields(self.definition).items()
         return compiled_frames(key, planner.select(self.root, nodes), restricted=restricted)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import strawberry
 
+from graphql_schema.live_query import LiveFrames
 from graphql_schema.selection import Selected
 from graphql_schema.subscriptions.changes import CHANGES, ChangeBatch
 from graphql_schema.subscriptions.events import FOLLOWED_EVENTS, EventBatch
+from graphql_schema.subscriptions.experiment_updates import EXPERIMENT_UPDATES, ExperimentUpdate
 from graphql_schema.subscriptions.metric_batches import METRIC_BATCHES, MetricBatch
 from graphql_schema.subscriptions.stream import Frames
 
@@ -18,10 +20,11 @@ class Subscription:
     changes: ChangeBatch = CHANGES
     events: EventBatch = FOLLOWED_EVENTS
     metric_batches: MetricBatch = METRIC_BATCHES
+    experiment_updates: ExperimentUpdate = EXPERIMENT_UPDATES
 
 
-def compiled_frames(key: str, selected: Selected, *, restricted: bool) -> Frames:
+def compiled_frames(key: str, selected: Selected, *, restricted: bool) -> Frames | LiveFrames:
     """The statement of every frame of a subscription, and whom it follows."""
     read = selected.planner.registry[(selected.parent, selected.name)]
-    frames: Frames = read.frames(key, selected, restricted=restricted)  # type: ignore[attr-defined]
+    frames: Frames | LiveFrames = read.frames(key, selected, restricted=restricted)  # type: ignore[attr-defined]
     return frames
