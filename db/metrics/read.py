@@ -189,7 +189,7 @@ def _steps(request: Whole, *, is_stepped: bool) -> Range:
 
 
 async def _answers(asked: Sequence[_Asked]) -> list[Any]:
-    if sum(stored.work(found) for one in asked for found in one.found) > LITTLE:
+    if stored.work([found for one in asked for found in one.found]) > LITTLE:
         return await asyncio.to_thread(lambda: [_answer(one) for one in asked])
     return [_answer(one) for one in asked]
 
@@ -238,8 +238,7 @@ def _page(request: Page, asked: _Asked) -> Paged | Missing:
     if isinstance(points, Missing):
         return points
     begin, end = _bounds(request, points.positions)
-    tail = found.tails.get(want.series_id)
-    last = found.end + (0 if tail is None else len(tail)) - 1
+    last = found.end + len(stored.tail_of(want, found)) - 1
     return Paged(
         _floats(points.at(slice(begin, end))),
         has_before=begin > 0 or min(found.segments, default=0 if request.is_backward else found.end) > 0,

@@ -16,7 +16,7 @@ import numpy as np
 from db.errors import CursorExpired
 from db.metrics import segment
 from db.metrics.columns import NONE, Columns, Floats, Ints
-from db.metrics.stored import TailRows, columns_of
+from db.metrics.tail_rows import TailRows, columns_of
 
 LITTLE: Final = 64
 """Segments that are decoded at once; more are in a thread, so that others are served meanwhile."""
@@ -99,7 +99,7 @@ async def read(
     found = [_Found() for _ in spans]
     for row in rows:
         found[row["n"] - 1].add(row)
-    if sum(one.segment_count for one in found) > LITTLE:
+    if sum(one.work for one in found) > LITTLE:
         return await asyncio.to_thread(_arrived, spans, found)
     return _arrived(spans, found)
 
@@ -124,8 +124,9 @@ class _Found:
             self.batches.append((row["number"], row["data"]))
 
     @property
-    def segment_count(self) -> int:
-        return sum(map(len, self.segments.values()))
+    def work(self) -> int:
+        """What decoding costs, in segments."""
+        return sum(map(len, self.segments.values())) + TailRows(self.batches).work
 
 
 def _arrived(spans: Sequence[Between], found: Sequence[_Found]) -> list[list[Arrived]]:

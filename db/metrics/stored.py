@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,9 +11,10 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from db.metrics import segment, summary, tail
-from db.metrics.columns import NONE, Columns, Ints
+from db.metrics import segment, summary
+from db.metrics.columns import NONE, Columns
 from db.metrics.sample import Known, Missing, Points
+from db.metrics.tail_rows import TailRows, columns_of, concatenated
 from db.metrics.want import POINTS_OF, STORED, Form, Level, Want, arguments
 
 
@@ -48,7 +49,7 @@ class Found:
     is_stepped: bool = False
     segments: dict[int, Segment] = field(default_factory=dict)
     opaque: list[Opaque] = field(default_factory=list)
-    tails: Mapping[int, Columns] = field(default_factory=dict)
+    tail: TailRows = field(default_factory=TailRows)
 
     @property
     def is_refused(self) -> bool:
@@ -71,7 +72,9 @@ async def fetch(connection: asyncpg.Connection[Any], tenant_id: UUID, wants: Seq
             found[number - 1].end, found[number - 1].is_stepped = position, flag
         else:
             found[number - 1].opaque.append(Opaque(position, step, time, binary if string is None else string))
-    _put_tails(found, wants, batches)
+    tails = {owner: TailRows(batches[owner]) for owner in batches}
+    for one, want in zip(found, wants, strict=True):
+        one.tail = tails.get(want.owner_id, one.tail)
     return found
 
 
@@ -91,18 +94,21 @@ async def fetch_points(
         missing[number][1].segments[read.position] = read
 
 
-def work(found: Found) -> int:
-    """How many segments there are to decode."""
-    return sum(row.level == Level.DATA for row in found.segments.values())
+def work(found: Sequence[Found]) -> int:
+    """What it costs to decode all this, in segments."""
+    tails = {id(one.tail): one.tail.work for one in found}
+    return sum(tails.values()) + sum(row.level == Level.DATA for one in found for row in one.segments.values())
 
 
 def known(want: Want, found: Found) -> Known:
-    """Points and figures of a series, from segments and the tail alike."""
+    """Points and figures of a series, from segments and the tail alike.
+
+    Raises:
+        Damaged: what is stored is not what was written.
+    """
     rows = sorted(found.segments.values())
     decoded = [(row.position, segment.decode(row.body)[0]) for row in rows if row.level == Level.DATA]
-    after = found.tails.get(want.series_id)
-    if after is not None:
-        decoded.append((found.end, after))
+    decoded.append((found.end, tail_of(want, found)))
     figures = [row for row in rows if row.level != Level.DATA]
     records, counts = summary.unpack([row.body for row in figures])
     begins = np.array([row.position for row in figures], np.int64)
@@ -110,63 +116,18 @@ def known(want: Want, found: Found) -> Known:
     return Known(joined(decoded), summary.moved(records, np.repeat(begins, counts)), np.repeat(rolled, counts))
 
 
+def tail_of(want: Want, found: Found) -> Columns:
+    """The points that are not compacted."""
+    return found.tail.of(want.series_id)[0]
+
+
 def joined(decoded: Sequence[tuple[int, Columns]]) -> Points:
     """Stretches of points, each with the position of its first, in order."""
-    positions = [np.arange(at, at + len(columns), dtype=np.int64) for at, columns in decoded]
-    return Points(_concatenated(positions, np.int64), columns_of([columns for _, columns in decoded]))
-
-
-def columns_of(several: Sequence[Columns]) -> Columns:
-    """One behind the other."""
-    if len(several) == 1:
-        return several[0]
-    return Columns(
-        _concatenated([columns.steps for columns in several], np.int64),
-        _concatenated([columns.times for columns in several], np.int64),
-        _concatenated([columns.values for columns in several], np.float64),
-    )
-
-
-def _concatenated(arrays: list[Any], dtype: Any) -> Any:
-    return np.concatenate([np.empty(0, dtype), *arrays])
+    stretches = [(at, columns) for at, columns in decoded if len(columns)]
+    positions = [np.arange(at, at + len(columns), dtype=np.int64) for at, columns in stretches]
+    return Points(concatenated(positions, np.int64), columns_of([columns for _, columns in stretches]))
 
 
 def is_stepped(want: Want, found: Found) -> bool:
     """Whether any point of the series has a step."""
-    after = found.tails.get(want.series_id)
-    return found.is_stepped or (after is not None and bool((after.steps != NONE).any()))
-
-
-def _put_tails(found: Sequence[Found], wants: Sequence[Want], batches: Mapping[UUID, list[tuple[int, bytes]]]) -> None:
-    series = defaultdict(set)
-    for want in wants:
-        series[want.owner_id].add(want.series_id)
-    tails = {owner: _tails_of(TailRows(rows), series[owner]) for owner, rows in batches.items()}
-    for one, want in zip(found, wants, strict=True):
-        one.tails = tails.get(want.owner_id, {})
-
-
-def _tails_of(rows: TailRows, series: set[int]) -> dict[int, Columns]:
-    return {one: rows.of(one)[0] for one in series & rows.series}
-
-
-class TailRows:
-    """Rows of one owner's tail as one: the points of each of its series, in order of arrival."""
-
-    def __init__(self, rows: Sequence[tuple[int, bytes]]) -> None:
-        rows = sorted(rows)
-        parts = [tail.decode(data) for _, data in rows]
-        self._ids = _concatenated([part.ids for part in parts], np.int64)
-        self._counts = _concatenated([part.counts for part in parts], np.int64)
-        self._seqs = np.repeat([seq for seq, _ in rows], [len(part.ids) for part in parts])
-        self._begins = np.cumsum(self._counts) - self._counts
-        self._columns = columns_of([part.columns for part in parts])
-        self.series = set(self._ids.tolist())
-
-    def of(self, series: int) -> tuple[Columns, Ints]:
-        """The points of a series, and their numbers in the feed."""
-        which = np.flatnonzero(self._ids == series)
-        counts = self._counts[which]
-        at = np.repeat(self._begins[which] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        columns = self._columns
-        return Columns(columns.steps[at], columns.times[at], columns.values[at]), np.repeat(self._seqs[which], counts)
+    return found.is_stepped or bool((tail_of(want, found).steps != NONE).any())

@@ -250,6 +250,27 @@ async def test_a_damaged_segment_fails_alone(connection: Connection) -> None:
     assert isinstance(bad, Damaged)
 
 
+async def test_a_damaged_row_of_the_tail_fails_its_object_alone(connection: Connection) -> None:
+    good, bad = Layout(connection), Layout(connection)
+    for layout in (good, bad):
+        await layout.put(1, walk(50))
+    await connection.execute("UPDATE metric_batch SET data = substr(data, 9) WHERE owner_id = $1", bad.owner)
+    results = await read.read(connection, TENANT, [Sample(layout.owner, 1) for layout in (bad, good)])
+    assert isinstance(results[0], Damaged)
+    assert results[1].raw_count == 50
+
+
+async def test_much_is_decoded_in_a_thread(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(connection)
+    await layout.put(1, walk(), compacted=15_000)
+    asked = [Sample(layout.owner, 1), Page(layout.owner, 1, "FLOAT", 14_000, 2000)]
+    sampled, page = await read.read(connection, TENANT, asked)
+    monkeypatch.setattr(read, "LITTLE", 0)
+    same, also = await read.read(connection, TENANT, asked)
+    assert seen(same) == seen(sampled)
+    assert also.points.values.tobytes() == page.points.values.tobytes()
+
+
 async def test_whole_series_have_a_limit(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(want, "MOST", 10_000)
     monkeypatch.setattr(read, "MOST", 10_000)
