@@ -263,7 +263,7 @@ async def test_a_damaged_row_of_the_tail_fails_its_object_alone(connection: Conn
 async def test_much_is_decoded_in_a_thread(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = Layout(connection)
     await layout.put(1, walk(), compacted=15_000)
-    asked = [Sample(layout.owner, 1), Page(layout.owner, 1, "FLOAT", 14_000, 2000)]
+    asked: list[read.Request] = [Sample(layout.owner, 1), Page(layout.owner, 1, "FLOAT", 14_000, 2000)]
     sampled, page = await read.read(connection, TENANT, asked)
     monkeypatch.setattr(read, "LITTLE", 0)
     same, also = await read.read(connection, TENANT, asked)
