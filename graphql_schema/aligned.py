@@ -23,8 +23,8 @@ READ_AT_ONCE: Final = 2_000_000
 OVERSAMPLED: Final = 4
 """A sample has so many times the points that are asked for."""
 
-POINTS_A_NODE: Final = 100
-"""Values of columns that cost as much as one node."""
+COST: Final = 20_000
+"""Nodes that the columns of one root field cost, of up to eight million points that are read: two to a request."""
 
 FEWEST_POINTS: Final = 2
 MOST_POINTS: Final = 10_000

@@ -18,8 +18,8 @@ from db.read.sql import Asked, Bind, Environment
 from graphql_schema import enums
 from graphql_schema.aligned import (
     ALIGNMENT,
+    COST,
     POINTS,
-    POINTS_A_NODE,
     Bounds,
     Together,
     asked,
@@ -86,7 +86,7 @@ class ColumnsRead:
             bounds = Bounds.of(points, wanted.series(env, points))
             return lambda told: asked(told[0], bounds, (), write)
 
-        with selected.planner.repeated(MAX_VALUES / POINTS_A_NODE / comparison.MAX_KEYS):
+        with selected.planner.repeated(COST / comparison.MAX_KEYS):
             return Hole([comparison.told], ask)
 
 

@@ -18,8 +18,8 @@ from db.read.plan import Plan
 from db.read.sql import Asked, Bind, Environment, constant
 from graphql_schema.aligned import (
     ALIGNMENT,
+    COST,
     POINTS,
-    POINTS_A_NODE,
     Bounds,
     Together,
     asked,
@@ -138,7 +138,7 @@ class ColumnsRead:
             bounds, parts = wanted.bounds(env, points), wanted.parts(env)
             return lambda told: asked(told[0], bounds, parts, write)
 
-        with selected.planner.repeated(MAX_PLACES / POINTS_A_NODE / MAX_KEYS):
+        with selected.planner.repeated(COST / distribution.MAX_GROUPS / MAX_KEYS):
             return Hole([distribution.told], ask)
 
 

@@ -191,3 +191,11 @@ async def test_refusals(graphql: Graph) -> None:
         assert await refused(graphql, keys=["k"] * 3, points=5000) == "maxPoints"
         await graphql(AGGREGATE, keys=["k"])
         await graphql(AGGREGATE, keys=["k"], by=[["a"]], quantiles=[0.5], ids=[nobody])
+
+
+async def test_columns_of_two_fields_fill_a_request(graphql: Graph) -> None:
+    one = 'f%d: aggregateMetrics(keys: ["k"]) { groups { metrics { columns { steps } } } }'
+    await graphql("{ " + " ".join(one % number for number in range(2)) + " }")
+    with pytest.raises(RequestErrors) as refusal:
+        await graphql("{ " + " ".join(one % number for number in range(3)) + " }")
+    assert [error.code for error in refusal.value.errors] == ["LIMIT_EXCEEDED"]
