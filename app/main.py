@@ -24,7 +24,7 @@ from app.telemetry import Observer, RequestTelemetry
 from app.web import web_routes
 from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
-from db.jobs import answered, records, stalled
+from db.jobs import answered, compaction, records, stalled
 from db.jobs.queue import Queue, Work
 from graphql_schema import schema
 from graphql_schema.documents import Documents
@@ -66,6 +66,7 @@ def create_app(
     ]
     works = [
         Work("stalled experiments", stalled.find, stalled.mark, TICK),
+        Work("compaction", compaction.find, compaction.do, TICK),
         Work("kept answers", answered.find, answered.forget, SLOW_TICK),
         Work("job records", records.find, records.forget, SLOW_TICK),
     ]

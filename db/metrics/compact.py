@@ -17,7 +17,7 @@ import asyncpg
 from db.engine import Database
 from db.metrics import rewriting
 from db.metrics.segment import SIZE
-from db.metrics.stretch import COLUMNS, Sorted, continued, sorted_into_series, written
+from db.metrics.stretch import COLUMNS, Grown, Sorted, sorted_into_series, written
 
 MOST: Final = 200_000
 """Points that a transaction moves, but for its last row's: what bounds memory, and how long a backup waits for it."""
@@ -132,8 +132,8 @@ class _Pass:
             await self.connection.execute(REMOVE, self.tenant_id, self.owner_id, *places)
         await self.connection.copy_records_to_table(
             "metric_segment",
-            columns=COLUMNS,
-            records=[(self.tenant_id, self.owner_id, series, legs[series], *row) for series, *row in segments],
+            columns=("tenant_id", "owner_id", "leg", *COLUMNS),
+            records=[(self.tenant_id, self.owner_id, legs[row[0]], *row) for row in segments],
         )
 
 
@@ -177,10 +177,9 @@ def _segments(
     found: Sorted, group: Sequence[_Growing], known: Mapping[int, Mapping[str, Any]]
 ) -> list[tuple[Any, ...]]:
     """The rows of all segments that the series of a group get."""
-    rows: list[tuple[Any, ...]] = []
+    grown = []
     for one in group:
-        stretch = found.stretch(one.number)
-        if one.is_open:
-            stretch = continued(known[one.series_id], stretch)
-        rows += ((one.series_id, *row) for row in written(stretch, one.position))
-    return rows
+        points = found.stretch(one.number)
+        is_new = not one.is_open
+        grown.append(Grown(one.series_id, one.position, points) if is_new else Grown.of(known[one.series_id], points))
+    return written(grown)

@@ -40,14 +40,18 @@ _ORDINALS: Final = np.arange(SIZE, dtype=np.int64)
 Bytes = npt.NDArray[np.uint8]
 
 
-def encode(columns: Columns, seqs: Ints) -> bytes:
-    """The bytes of these points; `seqs` are their numbers in the feed."""
+def encode(columns: Columns, seqs: Ints, like: bytes | None = None) -> bytes:
+    """The bytes of these points; `seqs` are their numbers in the feed.
+
+    With the bytes of a segment that they are `like`, columns are taken in its ways, and no other way is tried.
+    """
     if not 0 < len(columns) <= SIZE:
         raise ValueError(f"A segment holds 1 to {SIZE} points, not {len(columns)}.")
     begins = np.flatnonzero(np.concatenate(([True], seqs[1:] != seqs[:-1])))
     lengths = np.diff(begins, append=len(seqs))
     words = (seqs[begins], lengths, columns.steps, columns.times, columns.values.view(np.int64))
-    body = struct.pack("<II", len(columns), len(begins)) + b"".join(_written(column) for column in words)
+    forms = _forms(like) if like else [None] * len(words)
+    body = struct.pack("<II", len(columns), len(begins)) + b"".join(map(_written, words, forms))
     return struct.pack("<BI", VERSION, zlib.crc32(body)) + body
 
 
@@ -68,10 +72,27 @@ def decode(data: bytes) -> tuple[Columns, Ints]:
     return Columns(steps, times, values.view(np.float64)), seqs
 
 
-def _written(words: Ints) -> bytes:
+def _forms(data: bytes) -> list[int | None]:
+    """How each column was taken; None where it was even."""
+    forms: list[int | None] = []
+    at = _HEAD.size
+    while at < len(data):
+        if data[at] == EVEN:
+            forms.append(None)
+            at += _EVEN.size
+        else:
+            form, *sizes = _PLANES.unpack_from(data, at)
+            forms.append(form)
+            at += _PLANES.size + sum(sizes)
+    return forms
+
+
+def _written(words: Ints, form: int | None) -> bytes:
     stride = int((words[1:2] - words[0:1]).sum())
     if bool((np.diff(words) == stride).all()):
         return _EVEN.pack(EVEN, int(words[0]), stride)
+    if form is not None:
+        return _planes(form, _TURNS[form](words))
     return min((_planes(form, turn(words)) for form, turn in _TURNS.items()), key=len)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
 from db.metrics import segment, summary, tail
 from db.metrics.columns import NONE, Columns, Ints
 from db.metrics.figures import microseconds, moment
-from db.metrics.segment import SIZE
+from db.metrics.segment import PART, SIZE
+from db.metrics.summary import Records
 
 # fmt: off
 COLUMNS: Final = (
-    "tenant_id", "owner_id", "series_id", "leg", "position", "count", "first_seq", "last_seq", "min_step", "max_step",
-    "min_time", "max_time", "recorded_until", "summary", "parts", "data",
+    "series_id", "position", "count", "first_seq", "last_seq", "min_step", "max_step", "min_time", "max_time",
+    "recorded_until", "summary", "parts", "data",
 )
 # fmt: on
-"""Of a row of `metric_segment`; those behind `leg` are what `written` gives."""
+"""Of a row of `metric_segment`, those that `written` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +84,79 @@ def _points(rows: Sequence[Mapping[str, Any]], tails: Sequence[tail.Tail], order
     return Stretch(columns, seqs, recorded)
 
 
-def continued(row: Mapping[str, Any], after: Stretch) -> Stretch:
-    """The points of a segment, and those that come after them."""
-    columns, seqs = segment.decode(row["data"])
-    recorded = np.full(len(columns), microseconds(row["recorded_until"]))
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a series has from `position` on, once points were added; `like` are the bytes of the segment before."""
+
+    series_id: int
+    position: int
+    points: Stretch
+    like: bytes | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], after: Stretch) -> Self:
+        """The points of a segment that was not full, and those that come after them."""
+        columns, seqs = segment.decode(row["data"])
+        recorded = np.full(len(columns), microseconds(row["recorded_until"]))
+        both = _joined([Stretch(columns, seqs, recorded), after])
+        return cls(row["series_id"], row["position"], both, row["data"])
+
+    def cut(self) -> Iterator[Grown]:
+        """Segment by segment. Only one that will be written again is written as the one before it."""
+        for begin in range(0, len(self.points.seqs), SIZE):
+            points = self.points.between(begin, begin + SIZE)
+            yield Grown(self.series_id, self.position + begin, points, self.like if len(points.seqs) < SIZE else None)
+
+
+def _joined(stretches: Sequence[Stretch]) -> Stretch:
     return Stretch(
         Columns(
-            np.concatenate((columns.steps, after.columns.steps)),
-            np.concatenate((columns.times, after.columns.times)),
-            np.concatenate((columns.values, after.columns.values)),
+            np.concatenate([one.columns.steps for one in stretches]),
+            np.concatenate([one.columns.times for one in stretches]),
+            np.concatenate([one.columns.values for one in stretches]),
         ),
-        np.concatenate((seqs, after.seqs)),
-        np.concatenate((recorded, after.recorded)),
+        np.concatenate([one.seqs for one in stretches]),
+        np.concatenate([one.recorded for one in stretches]),
     )
 
 
-def written(stretch: Stretch, position: int) -> Iterator[tuple[Any, ...]]:
-    """The segments that hold these points, whose first is the series' point number `position`."""
-    for begin in range(0, len(stretch.columns), SIZE):
-        yield position + begin, *_segment(stretch.between(begin, begin + SIZE))
+def written(grown: Sequence[Grown]) -> list[tuple[Any, ...]]:
+    """The rows of the segments that hold these points."""
+    cut = [each for one in grown for each in one.cut()]
+    sizes = np.array([len(one.points.seqs) for one in cut], np.int64)
+    parts = _figures([one.points.columns for one in cut], sizes)
+    counts = -(-sizes // PART)
+    begins = np.cumsum(counts) - counts
+    wholes = summary.merge(parts, begins)
+    return [
+        _row(one, wholes[number : number + 1], parts[begin : begin + count])
+        for number, (one, begin, count) in enumerate(zip(cut, begins.tolist(), counts.tolist(), strict=True))
+    ]
 
 
-def _segment(stretch: Stretch) -> tuple[Any, ...]:
-    columns, seqs = stretch.columns, stretch.seqs
-    parts = summary.summarise(columns)
-    whole = summary.merge(parts, np.zeros(1, np.int64))
-    ranges = (whole[0][name] for name in ("min_step", "max_step", "min_time", "max_time"))
+def _figures(columns: Sequence[Columns], sizes: Ints) -> Records:
+    """A record for each 512 points of each segment, all in one go: for short ones that is most of the work."""
+    flat = Columns(
+        np.concatenate([one.steps for one in columns]),
+        np.concatenate([one.times for one in columns]),
+        np.concatenate([one.values for one in columns]),
+    )
+    positions = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return summary.of_points(flat, positions, np.flatnonzero(positions % PART == 0))
+
+
+def _row(one: Grown, whole: Records, parts: Records) -> tuple[Any, ...]:
+    points = one.points
+    ranges = (int(whole[name][0]) for name in ("min_step", "max_step", "min_time", "max_time"))
     return (
-        len(columns),
-        int(seqs[0]),
-        int(seqs[-1]),
-        *(None if bound == NONE else int(bound) for bound in ranges),
-        moment(int(stretch.recorded.max())),
+        one.series_id,
+        one.position,
+        len(points.seqs),
+        int(points.seqs[0]),
+        int(points.seqs[-1]),
+        *(None if bound == NONE else bound for bound in ranges),
+        moment(int(points.recorded.max())),
         summary.pack(whole),
         summary.pack(parts),
-        segment.encode(columns, seqs),
+        segment.encode(points.columns, points.seqs, one.like),
     )
