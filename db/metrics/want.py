@@ -127,19 +127,19 @@ WITH wanted AS MATERIALIZED (
         SELECT coalesce(sum(count), 0) AS total FROM metric_segment WHERE {_OF_SERIES} AND {_WITHIN}
     ) s WHERE w.form = {Form.RANGE}
 )
-SELECT 'e' AS kind, w.n, s.position, 0 AS count, 0 AS level, w.axis = 1 AND EXISTS (
+SELECT 'e' AS kind, w.n, s.upto AS position, 0 AS count, 0 AS level, w.axis = 1 AND EXISTS (
         SELECT FROM metric_segment WHERE {_OF_SERIES} AND min_step IS NOT NULL
     ) AS flag, NULL::bytea AS body, NULL::bigint AS step, NULL::bigint AS time, NULL::text AS string,
     NULL::bytea AS binary
 FROM wanted w CROSS JOIN LATERAL (
-    SELECT position + count AS position FROM metric_segment WHERE {_OF_SERIES} ORDER BY position DESC LIMIT 1
+    SELECT position + count AS upto FROM metric_segment WHERE {_OF_SERIES} ORDER BY position DESC LIMIT 1
 ) s WHERE w.form <= {Form.BACKWARD}
 UNION ALL
-SELECT 'e', w.n, s.position, 0, 0, w.axis = 1 AND EXISTS (
+SELECT 'e', w.n, s.upto, 0, 0, w.axis = 1 AND EXISTS (
         SELECT FROM opaque_point WHERE {_OF_SERIES} AND step IS NOT NULL
     ), NULL, {_COLUMNS}
 FROM wanted w CROSS JOIN LATERAL (
-    SELECT position + 1 AS position FROM opaque_point WHERE {_OF_SERIES} ORDER BY position DESC LIMIT 1
+    SELECT position + 1 AS upto FROM opaque_point WHERE {_OF_SERIES} ORDER BY position DESC LIMIT 1
 ) s WHERE w.form > {Form.BACKWARD}
 UNION ALL
 SELECT 's', w.n, s.position, s.count, l.level, s.data IS NULL,
