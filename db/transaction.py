@@ -21,6 +21,8 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlmodel import SQLModel
 
 from db import tables
@@ -320,6 +322,8 @@ def _canonical(call: Call) -> bytes:
 
 
 def _sorted(value: Any) -> Any:
+    if isinstance(value, Struct):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return sorted((key, _sorted(item)) for key, item in value.items())
     return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -140,13 +140,15 @@ class Shape:
         return leaf.annotation
 
     def finish(self, structs: list[Any]) -> int:
-        """Read the leaves of all, a field at a time; how many list items they hold."""
-        for name, leaf, is_list in self._leaves:
-            (_read_lists if is_list else _read_leaves)(structs, name, leaf)
+        """Read the leaves of all, a field at a time; how many list items they hold. Too many are not even read."""
         items = sum(_count(structs, name) for name in self._counted)
         for name, shape, is_list in self._parts:
-            found = [value for value in (getattr(struct, name) for struct in structs) if value]
-            items += shape.finish([item for value in found for item in value if item] if is_list else found)
+            if items <= MAX_ITEMS:
+                found = [value for value in (getattr(struct, name) for struct in structs) if value]
+                items += shape.finish([item for value in found for item in value if item] if is_list else found)
+        if items <= MAX_ITEMS:
+            for name, leaf, is_list in self._leaves:
+                (_read_lists if is_list else _read_leaves)(structs, name, leaf)
         return items
 
 

@@ -183,6 +183,18 @@ async def test_good_calls_beside_bad_ones_are_done(gateway: Gateway, transport: 
         assert {key: len(points) for key, points in (await wire.points(id_)).items()} == {"good": 16}
 
 
+@TRANSPORTS
+async def test_a_retry_is_known_however_it_is_spelled(gateway: Gateway, transport: Transport) -> None:
+    async with wired(gateway, transport) as wire:
+        id_ = await wire.a_model()
+        first = f'"objectId": "{id_}", "idempotencyKey": "{uuid4().hex}"'
+        # The second is a list of one by the rules of GraphQL.
+        spellings = [f"[{POINT}]", POINT, r'[{"value": 1.0, "k\u0065y": "\u006b"}]']
+        answers = [await wire.log(f'{{{first}, "points": {points}}}') for points in spellings]
+        assert [answer["data"]["logMetrics"]["pointCount"] for answer in answers] == [1, 1, 1]
+        assert len((await wire.points(id_))["k"]) == 1
+
+
 async def test_at_once_over_http(gateway: Gateway) -> None:
     async with wired(gateway, "http") as wire:
         ids = [await wire.a_model() for _ in range(8)]
