@@ -54,10 +54,11 @@ class Range:
     def _bound(self, given: float | None, whole: Callable[[float], int], otherwise: int) -> int:
         if given is None or self.axis is Axis.METRIC:
             return otherwise
-        if math.isinf(given):
-            return LEAST if given < 0 else GREATEST
+        marks = given if self._start is None else given * SECOND
+        if math.isinf(marks):
+            return LEAST if marks < 0 else GREATEST
         # x in seconds is rounded to a double, so a bound is rounded to the microsecond that it came from.
-        found = whole(given) if self._start is None else self._start + round(given * SECOND)
+        found = whole(marks) if self._start is None else self._start + round(marks)
         return min(max(found, LEAST), GREATEST)
 
     @property

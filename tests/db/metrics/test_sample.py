@@ -248,6 +248,20 @@ def test_seconds_since_an_origin() -> None:
     assert clock.x.tolist() == [1e9]
 
 
+@pytest.mark.parametrize("axis", [Axis.STEP, Axis.WALL_TIME, Axis.RELATIVE_TIME, Axis.METRIC])
+@pytest.mark.parametrize("end", [1e300, 1e308, math.inf])
+def test_ends_that_are_far_away(axis: Axis, end: float) -> None:
+    points = columns([1.0, 2.0], times=[10**15, -(10**15)])
+    found = sample(
+        known(points, 0, "data"), Ask(10, range=Range(axis, -end, end)), points if axis == "METRIC" else None
+    )
+    assert isinstance(found, Sampled)
+    assert found.raw_count == 2
+    beyond = sample(known(points, 0, "data"), Ask(10, range=Range(axis, end)), points if axis == "METRIC" else None)
+    assert isinstance(beyond, Sampled)
+    assert beyond.raw_count == 0
+
+
 def test_nothing_in_range() -> None:
     found = sampled(columns(np.arange(5000)), Ask(10, range=Range(Axis.STEP, 9000)), 5000, "summary")
     assert (len(found.points), found.raw_count, found.is_exact) == (0, 0, True)
