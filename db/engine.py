@@ -129,6 +129,10 @@ class Database:
             connection = await self._take()
             try:
                 yield connection
+            except asyncio.CancelledError:
+                # The driver may be at a statement, a BEGIN say, whose end whoever gets the connection next would meet.
+                connection.terminate()
+                raise
             except Exception as error:
                 _raise_named(error, connection)
                 raise
@@ -151,6 +155,10 @@ class Database:
             connection = await self._take()
             try:
                 return await connection.fetchval(statement, *arguments)
+            except asyncio.CancelledError:
+                # The driver may be at a statement, a BEGIN say, whose end whoever gets the connection next would meet.
+                connection.terminate()
+                raise
             except Exception as error:
                 _raise_named(error, connection)
                 raise

@@ -10,6 +10,7 @@ import strawberry
 
 from db import tables
 from db.access import Role
+from db.metrics import lane
 from db.metrics.batch import MAX_BATCHES, MAX_SERIES, Point
 from db.read.condition import Compare
 from db.read.nodes import ByIds
@@ -192,6 +193,7 @@ class MetricMutations:
         Role.WRITER,
         LogMetricsInput,
         on="the namespace of each object",
+        lane=lane.log,
     )
     rename_series: RenameSeriesPayload = mutation(
         "Give a series another key; its points and figures stay. `NOT_FOUND` when the object has none of that key,"

@@ -85,3 +85,23 @@ async def test_an_argument_of_the_wrong_type_is_our_fault_and_no_outage(pair: Da
 async def test_a_database_that_is_not_there() -> None:
     with pytest.raises(Unavailable):
         await Database.connect("postgresql://nobody@127.0.0.1:1/none")
+
+
+async def test_a_statement_that_nobody_waits_for_leaves_nothing_behind(database: Database) -> None:
+    """Cancelled while it begins, a read-only transaction must not be found open by who gets the connection next."""
+    for rounds in range(50):
+
+        async def begin() -> None:
+            async with (
+                database.connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.fetchval("SELECT pg_sleep(0.01)")
+
+        task = asyncio.create_task(begin())
+        for _ in range(rounds % 7):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with database.transaction() as connection:
+            assert await connection.fetchval("SELECT current_setting('transaction_read_only')") == "off"
