@@ -54,7 +54,7 @@ def check_items(types: Mapping[str, GraphQLInputType], variables: Mapping[str, A
             items = value if isinstance(value, list) else [value]
             left -= len(items)
             if left < 0:
-                raise RequestErrors([_too_many()])
+                raise RequestErrors([too_many_items()])
             if _holds_lists(nullable.of_type):
                 stack.extend((nullable.of_type, item) for item in items)
         elif isinstance(nullable, GraphQLInputObjectType) and isinstance(value, dict):
@@ -89,7 +89,8 @@ def _object_holds_lists(type_: GraphQLInputObjectType) -> bool:
     return False
 
 
-def _too_many() -> RequestError:
+def too_many_items() -> RequestError:
+    """The refusal."""
     return RequestError(
         "LIMIT_EXCEEDED",
         f"The variables hold more list items than the limit `items` of {MAX_ITEMS}. Send several requests.",

@@ -38,8 +38,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from db.metrics.batch import CheckedTable
+from graphql_schema.errors import RequestErrors
 from graphql_schema.fields import snake_case
-from graphql_schema.input_size import MAX_ITEMS
+from graphql_schema.input_size import MAX_ITEMS, too_many_items
 from graphql_schema.scalars import MAX_SAFE_INT
 
 KEPT_LANES: Final = 500
@@ -245,7 +246,11 @@ class Lane:
     shape: Shape
 
     def decode(self, unread: Unread) -> dict[str, Any] | None:
-        """The values, if they are plainly right; None leaves them to the library."""
+        """The values, if they are plainly right; None leaves them to the library.
+
+        Raises:
+            RequestErrors: they hold too many items, for the library, too.
+        """
         text = unread.text
         # A NUL can only come escaped. Few requests have any backslash, for which looking is cheapest.
         if b"\\" in text and b"\\u0000" in text:
@@ -256,7 +261,7 @@ class Lane:
         except (msgspec.DecodeError, UnicodeError, RecursionError, GraphQLError, ValueError):
             return None
         if items > MAX_ITEMS:
-            return None
+            raise RequestErrors([too_many_items()])
         values = ((name, getattr(struct, attribute)) for attribute, name in self.names.items())
         return {name: value for name, value in values if value is not UNSET}
 
