@@ -112,11 +112,12 @@ class Broadcast:
         return position_of(heads)
 
     async def frame(self, span: Span) -> tuple[Frame, Shown]:
-        """A frame for one who reads alone; those who begin at the same place are told of it by one."""
-        if not span.is_empty:
+        """A frame. One with nothing in it is the same for all who are at the same place, and read once."""
+        if not span.is_empty or self.reading.frames.read:
             return await self.reading.frame(span)
-        if self._quiet is None or self._quiet[0] != span.after or self._quiet[1].cancelled():
+        if self._quiet is None or self._quiet[0] != span.after or _failed(self._quiet[1]):
             self._quiet = span.after, asyncio.ensure_future(self.reading.frame(span))
+            self._quiet[1].add_done_callback(_failed)  # nobody may be left to ask why
         return await asyncio.shield(self._quiet[1])
 
     def check_kept(self, at: Position) -> None:
@@ -199,7 +200,9 @@ class Broadcast:
                 async with asyncio.timeout_at(beat):
                     await watch.moved.wait()
             return 0
-        frame, shown = await self.reading.frame(span)
+        if self._feed.is_blind:
+            raise Unavailable
+        frame, shown = await self.frame(span)
         span = shown.span
         floor, self.read = self.read, span.upto
         # What a filter hides all of is told when it ends a backlog, or when nothing was told for long.
@@ -253,6 +256,10 @@ class Live:
             broadcast.close()
             if self._broadcasts.get(key) is broadcast:
                 del self._broadcasts[key]
+
+
+def _failed(found: asyncio.Future[tuple[Frame, Shown]]) -> bool:
+    return found.done() and (found.cancelled() or found.exception() is not None)
 
 
 def _called(event: asyncio.Event) -> asyncio.Event:

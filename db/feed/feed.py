@@ -85,6 +85,8 @@ class Feed:
         self._asking: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self.is_blind = False
+        """Whether the last look failed: nobody knows where streams stand now."""
 
     @contextlib.asynccontextmanager
     async def following(self, tenant_id: UUID, streams: Sequence[UUID]) -> AsyncIterator[Watch]:
@@ -180,8 +182,10 @@ class Feed:
             if not isinstance(error, DomainError):
                 log.exception("heads of streams could not be read")
             self._dirty |= dirty
+            self.is_blind = True
             _tell(asking, error if isinstance(error, DomainError) else Unavailable())
             return False
+        self.is_blind = False
         _tell(asking, None)
         return True
 
