@@ -34,7 +34,7 @@ from benchmarks.metrics_report import (
 from benchmarks.sustained import sustain
 from benchmarks.trackers import Databases, ModelBox, Tracker
 
-PARTS: Final = ("calls", "small", "sizes", "reads", "sustained", "fanout")
+PARTS: Final = ("calls", "sizes", "small", "reads", "sustained", "fanout")
 RUNS: Final = 64
 WRITERS_OF_A_RUN: Final = 8
 LONG: Final = {"1 M points": series.MILLION, "10 M points": 10 * series.MILLION}
@@ -94,15 +94,18 @@ def _arena(options: argparse.Namespace) -> Iterator[Arena]:
 def _measure(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
     parts = {
         "calls": _calls,
-        "small": _small,
         "sizes": _sizes,
+        "small": _small,
         "reads": _reads,
         "sustained": _sustained,
     }
     for name, part in parts.items():
         if name in options.only:
             print(f"Measuring {name}", flush=True)
-            part(arena, options, figures)
+            try:
+                part(arena, options, figures)
+            except RuntimeError as error:  # The other parts can still tell something.
+                figures.failed[name] = str(error)
 
 
 def _calls(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
@@ -133,8 +136,10 @@ def _small(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
 
 
 def _sizes(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
-    """What was stored so far."""
+    """What was stored of the calls."""
     del options
+    if not figures.calls:
+        return
     asyncio.run(series.compact_all(arena.databases.modelbox))
     wanted = {
         GROUPED: (arena.databases.modelbox, series.METRIC_TABLES, "SELECT sum(count) FROM series"),

@@ -35,6 +35,7 @@ class Figures:
     readings: list[Reading] = field(default_factory=list)
     sustained: Sustained | None = None
     fanout: str = ""
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def goals(figures: Figures) -> Iterator[Goal]:
@@ -80,6 +81,8 @@ def tables(figures: Figures) -> str:
     lines += ["| goal | measured | bound | |", "|---|--:|--:|---|", *(goal.row() for goal in goals(figures)), ""]
     if figures.fanout:
         lines += ["```", figures.fanout.strip(), "```", ""]
+    for name, error in figures.failed.items():
+        lines += [f"The part {name} failed:", "```", error.strip(), "```", ""]
     return "\n".join(lines)
 
 
