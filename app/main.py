@@ -26,6 +26,7 @@ from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
 from db.jobs import answered, compaction, records, stalled
 from db.jobs.queue import Queue, Work
+from db.metrics import retention
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.limits import DocumentLimits
@@ -67,6 +68,7 @@ def create_app(
     works = [
         Work("stalled experiments", stalled.find, stalled.mark, TICK),
         Work("compaction", compaction.find, compaction.do, TICK),
+        Work("raw metrics", retention.find, retention.roll_up, SLOW_TICK),
         Work("kept answers", answered.find, answered.forget, SLOW_TICK),
         Work("job records", records.find, records.forget, SLOW_TICK),
     ]

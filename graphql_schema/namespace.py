@@ -36,6 +36,15 @@ class Namespace(Entity):
     path: str = column("Its whole path.")
     name: str = column("The last part of its path.")
     description: str | None = column("What it is for.")
+    raw_metric_days: int | None = column(
+        "After how many days raw metric points are rolled up here; null: as above it. Each 512 points then leave their"
+        " least, greatest, mean and last value. 1 to 36 500."
+    )
+    effective_raw_metric_days: int | None = computed(
+        "The same as it holds: its own setting, or that of the nearest namespace above it which has one. Null: raw"
+        " points are kept for ever.",
+        value.raw_metric_days,
+    )
     parent: NamespaceType | None = one("The namespace above it; null at a root.", by_column("parent_id"))
     children: Connection[NamespaceType] = many(
         "The namespaces directly below it, by path.",

@@ -32,6 +32,18 @@ def version_name(statement: Statement, alias: str) -> Pieces:
     return [Expression(f"to_json(coalesce({alias}.name, {inherited}))::text")]
 
 
+def raw_metric_days(statement: Statement, alias: str) -> Pieces:
+    """A namespace's setting, or that of the nearest above it which has one."""
+    row = statement.alias()
+    return [
+        Expression(
+            f"coalesce((SELECT {row}.raw_metric_days::text FROM namespace {row}"
+            f" WHERE {row}.tenant_id = {statement.tenant} AND {row}.id = ANY({alias}.lineage)"
+            f" AND {row}.raw_metric_days IS NOT NULL ORDER BY cardinality({row}.lineage) DESC LIMIT 1),'null')"
+        )
+    ]
+
+
 def unique_tags(statement: Statement, alias: str) -> Pieces:
     """The tags that point to a version, sorted."""
     row = statement.alias()

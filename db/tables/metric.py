@@ -91,7 +91,16 @@ class MetricSegment(SQLModel, table=True):
     """
 
     __tablename__ = "metric_segment"
-    __table_args__ = (Index("ix_metric_segment_seq", "tenant_id", "owner_id", "last_seq"),)
+    __table_args__ = (
+        Index("ix_metric_segment_seq", "tenant_id", "owner_id", "last_seq"),
+        Index(
+            "ix_metric_segment_raw",
+            "tenant_id",
+            "owner_id",
+            "recorded_until",
+            postgresql_where=text("data IS NOT NULL"),
+        ),
+    )
     tenant_id: UUID = Field(primary_key=True)
     owner_id: UUID = Field(primary_key=True)
     series_id: int = big(primary_key=True)

@@ -143,7 +143,11 @@ async def _make(tx: Transaction, parent: Home | None, path: str, **values: Any) 
 
 
 async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
-    """Make a namespace, or get the one of that path unchanged."""
+    """Make a namespace, or get the one of that path unchanged.
+
+    Raises:
+        Denied: the caller lacks the role; to set how long points are kept, that of a maintainer.
+    """
     where = ("input", "path")
     path = _checked(path, where)
     values = checked(values)
@@ -157,6 +161,8 @@ async def create(tx: Transaction, *, path: str, **values: Any) -> Result:
         await _hold(tx, parent)
     else:
         _require(tx, None, path, where, tx.role)
+    if parent and values.get("raw_metric_days") is not None:
+        entity.require(tx, parent, Role.MAINTAINER, ("input", "rawMetricDays"), object_id=parent.id)
     home = await _make(tx, parent, path, **values)
     return {"namespace": home.id, "created": True}
 

@@ -12,6 +12,7 @@ from db.text import check_text
 
 MAX_LABELS = 100
 YEAR = 31_536_000  # seconds
+MAX_DAYS = 36_500
 Check = Callable[[Any, str], Any]
 
 
@@ -45,6 +46,12 @@ def _seconds(value: float, what: str) -> float:
     return value
 
 
+def _days(value: int, what: str) -> int:
+    if not 1 <= value <= MAX_DAYS:
+        raise Invalid(f"`{what}` must be 1 to {MAX_DAYS} days (a century).", path=tuple(what.split(".")))
+    return value
+
+
 def _finite(value: float, what: str) -> float:
     if not isfinite(value):
         raise Invalid(f"`{what}` must be a finite number.", path=tuple(what.split(".")))
@@ -70,6 +77,7 @@ RULES: Mapping[str, Check] = {
     "environment": _object,
     "stall_after": _seconds,
     "epoch": _finite,
+    "raw_metric_days": _days,
 }
 """What is asked of a column's value. Columns without a rule are checked by their type alone."""
 

@@ -18,6 +18,10 @@ class CreateNamespaceInput:
     description: str | None = optional("What it is for.")
     labels: list[str] | None = optional("Free words.")
     metadata: JSON | None = optional("A JSON object that you own.")
+    raw_metric_days: int | None = optional(
+        "After how many days raw metric points in it and below it are rolled up: each 512 points leave their least,"
+        " greatest, mean and last value. 1 to 36 500; absent: as above it. Needs the role MAINTAINER."
+    )
     idempotency_key: str | None = retry_key()
 
 
@@ -27,6 +31,10 @@ class NamespacePatch:
     description: str | None = optional("What it is for.")
     labels: list[str] | None = optional("All its labels, in place of the old ones.")
     metadata: JSON | None = optional("All its metadata, in place of the old; `logMetadata` adds to it.")
+    raw_metric_days: int | None = optional(
+        "After how many days raw metric points in it and below it are rolled up: each 512 points leave their least,"
+        " greatest, mean and last value. 1 to 36 500; null: as above it."
+    )
 
 
 @strawberry.input(description="A change of a namespace.")

@@ -65,6 +65,7 @@ def create_segments() -> None:
         key=[*OWNER, "series_id", "position"],
     )
     index("metric_segment_seq", "metric_segment", "owner_id", "last_seq")
+    index("metric_segment_raw", "metric_segment", "owner_id", "recorded_until", where="data IS NOT NULL")
     op.execute("ALTER TABLE metric_segment ALTER COLUMN data SET STORAGE EXTERNAL")
 
 
