@@ -41,7 +41,8 @@ def part_of_points(points: Sequence[Point], path: Path) -> Part:
             those before it.
     """
     values = [point.value for point in points]
-    if _holds(values, float) and _is_absent(points, "string") and _is_absent(points, "bytes"):
+    texts, blobs = [point.string for point in points], [point.bytes for point in points]
+    if _holds(values, float) and _is_empty(texts) and _is_empty(blobs):
         keys = [point.key for point in points]
         part = _floats(points, keys, values, path)
         part.places = lambda key: (*path, str(keys.index(key)), "value")
@@ -128,7 +129,3 @@ def _holds(values: Iterable[Any], kind: type) -> bool:
 
 def _is_empty(values: Iterable[Any]) -> bool:
     return not set(map(type, values)) - _ABSENT
-
-
-def _is_absent(points: Sequence[Point], field: str) -> bool:
-    return _is_empty([getattr(point, field) for point in points])
