@@ -97,15 +97,17 @@ def hyperparameters(*, only_different: bool, limit: int) -> Query:
         return f"""
             {LEAVES}, paths AS (
                 SELECT * FROM (
-                    SELECT path,
-                        count(DISTINCT value) > 1 OR count(*) < (SELECT count(id) FROM compared) AS is_different
-                    FROM leaves GROUP BY path
+                    SELECT path, count(*) > 1 OR sum(times) < (SELECT count(id) FROM compared) AS is_different
+                    FROM (SELECT path, value, count(*) AS times FROM leaves GROUP BY path, value) found GROUP BY path
                 ) every {wanted}ORDER BY path LIMIT {limit}
+            ), held AS (
+                SELECT path, is_different, jsonb_object_agg(n, value) AS by_place
+                FROM paths JOIN leaves USING (path) GROUP BY path, is_different
             )
-            SELECT paths.path, is_different,
-                '['||string_agg(coalesce(value::text, 'null'), ',' ORDER BY compared.n)||']' AS held
-            FROM paths CROSS JOIN compared LEFT JOIN leaves ON leaves.n = compared.n AND leaves.path = paths.path
-            GROUP BY paths.path, is_different ORDER BY paths.path
+            SELECT path, is_different, (
+                SELECT '['||string_agg(coalesce((by_place -> n::text)::text, 'null'), ',' ORDER BY n)||']' FROM compared
+            ) AS held
+            FROM held ORDER BY path
         """
 
     return query
