@@ -30,6 +30,8 @@ AWAY = (
 )
 """What a connection meets when PostgreSQL is away, restarting or full."""
 
+Connection = asyncpg.Connection[Any]
+
 STATEMENT_CACHE = 500
 PATIENCE: Final = 2.0  # seconds that a request waits for a free connection
 QUEUE: Final = 100  # requests that may wait, for each connection

@@ -7,11 +7,10 @@ There are no resolvers: the runner in `db.transaction` gets the verb and the com
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -32,7 +31,7 @@ from db.errors import DomainError
 from db.read.link import by_id
 from db.read.nodes import ByIds, OnlyOne
 from db.read.plan import Leaf, One, Plan, compiled, literal
-from db.read.sql import Bind, Compiled, Environment, Expression, Pieces, Statement, joined
+from db.read.sql import Bind, Compiled, Environment, Expression, Pieces, Statement, bound_alone
 from db.transaction import Call, Lane, Verb
 from graphql_schema.fields import SOURCES, Argument, read_field
 from graphql_schema.filters import plain
@@ -41,7 +40,6 @@ from graphql_schema.typed_variables import ROWS, argument_name
 from graphql_schema.user_error import UserError
 
 RESULT = "$result"
-_BOUND: Final = re.compile(r"\$(\d+)::text")
 
 
 def given(description: str, **options: Any) -> Any:
@@ -187,12 +185,9 @@ class Prepared:
 
 def told_alone(pieces: Pieces, statement: Statement) -> Callable[[Environment], str] | None:
     """How to write a payload that needs nothing from the database: only what the verb told."""
-    found: list[str | Bind] = []
-    for piece in joined(pieces):
-        place = None if isinstance(piece, str) else _BOUND.fullmatch(piece.sql)
-        if not isinstance(piece, str) and place is None:
-            return None
-        found.append(statement.binds[int(place[1]) - 1] if place else str(piece))
+    found = bound_alone(pieces, statement)
+    if found is None:
+        return None
     return lambda env: "".join(part if isinstance(part, str) else part.get(env) for part in found)
 
 

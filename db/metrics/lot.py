@@ -23,8 +23,13 @@ Named = tuple[UUID, str]
 class Owned(Protocol):
     """A batch, and whose series it adds to."""
 
-    batch: Batch
-    owner_id: UUID
+    @property
+    def batch(self) -> Batch:
+        """What came."""
+
+    @property
+    def owner_id(self) -> UUID:
+        """Whose series it is of."""
 
 
 @dataclass(frozen=True)

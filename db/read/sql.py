@@ -8,9 +8,12 @@ price is one rule: every piece must be non-null SQL text, for one NULL would swa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+_BOUND: Final = re.compile(r"\$(\d+)::text")
 
 Environment = Mapping[str, Any]
 """Coerced variables by name, and what the caller brings: `$tenant`, `$scope`, `$actor`."""
@@ -129,6 +132,20 @@ def joined(pieces: Pieces) -> Pieces:
             found[-1] += piece
         elif piece:
             found.append(piece)
+    return found
+
+
+def bound_alone(pieces: Pieces, statement: Statement) -> list[str | Bind] | None:
+    """JSON that consists of literals and of binds, which are JSON themselves; None when it is more than that."""
+    found: list[str | Bind] = []
+    for piece in joined(pieces):
+        if isinstance(piece, str):
+            found.append(piece)
+            continue
+        place = _BOUND.fullmatch(piece.sql)
+        if place is None:
+            return None
+        found.append(statement.binds[int(place[1]) - 1])
     return found
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import numpy as np
 import orjson
 import strawberry
 from strawberry import enum_value
 
 from db.access import Caller
-from db.engine import Database
+from db.engine import Connection, Database
 from db.errors import NotFound
 from db.feed import place
 from db.feed.position import Position, Span
@@ -182,7 +181,7 @@ def _reader(key: str, selected: Selected, write: Write) -> Callable[..., Any]:
     keys, prefix, coalesce = given(selected, "keys"), given(selected, "keyPrefix"), selected.arguments["coalesce"]
     before = f'{{"data":{{"{key}":'.encode()
 
-    async def read(connection: asyncpg.Connection[Any], env: Environment) -> Shown:
+    async def read(connection: Connection, env: Environment) -> Shown:
         wanted: Span = env[SPAN]
         owners: Sequence[tuple[UUID, str]] = env[TARGET].facts
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -206,7 +205,7 @@ def _text_list(value: Value | None, env: Environment) -> list[str] | None:
 
 
 async def _arrived(
-    connection: asyncpg.Connection[Any], env: Environment, keys: list[str] | None, prefix: str | None
+    connection: Connection, env: Environment, keys: list[str] | None, prefix: str | None
 ) -> list[list[Arrived]]:
     """The series of each object that were added to in the span."""
     wanted: Span = env[SPAN]

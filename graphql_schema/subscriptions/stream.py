@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-import asyncpg
 from graphql import VariableNode
 
 from db.access import Caller
-from db.engine import Database
+from db.engine import Connection, Database
 from db.errors import NotFound
 from db.feed.position import Position, Span
 from db.read.hole import Filled
@@ -65,7 +64,7 @@ class Shown:
     is_last: bool = False
 
 
-Read = Callable[["asyncpg.Connection[Any]", Environment], Awaitable[Shown]]
+Read = Callable[[Connection, Environment], Awaitable[Shown]]
 """Reads a frame of the SPAN and the TARGET in the environment."""
 
 

@@ -44,7 +44,7 @@ FINISH = """
 mutation ($id: ID!) { finishExperiment(input: {id: $id, status: COMPLETED}) { userErrors { message } } }
 """
 DELETE = "mutation ($id: ID!) { deleteExperiment(input: {id: $id}) { deletedId userErrors { message } } }"
-QUIET = {"added": [], "updated": [], "removed": []}
+QUIET: dict[str, list[str]] = {"added": [], "updated": [], "removed": []}
 
 
 async def frames(graph: Graph, **variables: Any) -> AsyncGenerator[dict[str, Any], None]:
