@@ -87,14 +87,14 @@ def contenders(store: Store, *, postgraphile: bool) -> Iterator[list[Contender]]
 def _floor(store: Store) -> contextlib.AbstractContextManager[Contender]:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.floor", str(store.seed.tenant), str(port)]
-    return _running("floor", command, port, {"DATABASE_URL": store.dsn}, Path.cwd())
+    return running("floor", command, port, {"DATABASE_URL": store.dsn}, Path.cwd())
 
 
 def _modelbox(store: Store) -> contextlib.AbstractContextManager[Contender]:
     port = free_port()
     program = Path(sys.executable).with_name("modelbox-server")
     command = [str(program), "serve", "--port", str(port), "--data-dir", "server"]
-    return _running("ModelBox", command, port, {"MODELBOX_DATABASE_URL": store.dsn}, FOLDER.absolute())
+    return running("ModelBox", command, port, {"MODELBOX_DATABASE_URL": store.dsn}, FOLDER.absolute())
 
 
 def _postgraphile(store: Store) -> contextlib.AbstractContextManager[Contender]:
@@ -102,7 +102,7 @@ def _postgraphile(store: Store) -> contextlib.AbstractContextManager[Contender]:
     port = free_port()
     command = [str(NODE), "server.js", store.dsn, str(port)]
     production = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
-    return _running("PostGraphile", command, port, production, POSTGRAPHILE)
+    return running("PostGraphile", command, port, production, POSTGRAPHILE)
 
 
 def install_postgraphile() -> None:
@@ -116,7 +116,7 @@ def install_postgraphile() -> None:
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     name: str, command: Sequence[str], port: int, settings: Mapping[str, str], folder: Path
 ) -> Iterator[Contender]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("MODELBOX_")}
