@@ -12,7 +12,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -30,7 +30,7 @@ AWAY = (
 )
 """What a connection meets when PostgreSQL is away, restarting or full."""
 
-Connection = asyncpg.Connection[Any]
+Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 STATEMENT_CACHE = 500
 PATIENCE: Final = 2.0  # seconds that a request waits for a free connection
