@@ -23,11 +23,14 @@ _ABSENT: Final = {type(None)}
 
 
 class Point(msgspec.Struct, kw_only=True, gc=False):
-    """One value of a series: exactly one of `value`, `string` and `bytes` is given."""
+    """One value of a series: exactly one of `value`, `string` and `bytes` is given.
+
+    `wall_time` is aware, or counts microseconds since 1970.
+    """
 
     key: str
     step: int | None = None
-    wall_time: datetime | None = None
+    wall_time: datetime | int | None = None
     value: float | None = None
     string: str | None = None
     bytes: bytes | None = None
@@ -50,12 +53,22 @@ def part_of_points(points: Sequence[Point], path: Path) -> Part:
     return _mixed(points, path)
 
 
-def microseconds(times: Sequence[datetime | None]) -> Ints:
-    """Aware times as microseconds since 1970, `NONE` where there is none."""
+def microseconds(times: Sequence[datetime | int | None]) -> Ints:
+    """Times as microseconds since 1970, `NONE` where there is none."""
     if _is_empty(times):
         return np.full(len(times), NONE, dtype=np.int64)
-    found = [NONE if time is None else (time - EPOCH) // MICROSECOND for time in times]
-    return np.array(found, dtype=np.int64)
+    if not _holds(times, int):
+        times = [NONE if time is None else _microseconds(time) for time in times]
+    return np.array(times, dtype=np.int64)
+
+
+def _microseconds(time: datetime | int) -> int:
+    return time if isinstance(time, int) else (time - EPOCH) // MICROSECOND
+
+
+def moment(time: datetime | int | None) -> datetime | None:
+    """The same as an aware time."""
+    return EPOCH + timedelta(microseconds=time) if isinstance(time, int) else time
 
 
 def _floats(points: Sequence[Point], keys: Sequence[str], values: Sequence[Any], path: Path) -> Part:
@@ -99,7 +112,7 @@ def _mixed(points: Sequence[Point], path: Path) -> Part:
             numbers.append(point)
             continue
         series = opaque.setdefault(point.key, Opaque(point.key, FIELDS[field], []))
-        series.points.append((point.step, point.wall_time, _opaque_value(point, here)))
+        series.points.append((point.step, moment(point.wall_time), _opaque_value(point, here)))
     part = _floats(numbers, [point.key for point in numbers], [point.value for point in numbers], path)
     part.opaque = [opaque[key] for key in sorted(opaque)]
     part.places = first.__getitem__

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import chain
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from db.errors import Invalid
 from db.metrics.columns import NONE, Columns, Floats, Ints
-from db.metrics.point_rows import EPOCH, MAX_STRING
+from db.metrics.point_rows import MAX_STRING, moment
 from db.metrics.series_key import check_key
 from db.metrics.series_part import FIELDS, Opaque, Part, Path
 from db.text import check_text
@@ -237,7 +236,7 @@ def _opaque(column: Sequence[Any], steps: Ints, times: Ints, path: Path) -> Opaq
     *_, group, key = path
     read = _string if group == "strings" else _binary
     points = [
-        (_given(step), _moment(time), read(cell, (*path, str(row))))
+        (_given(step), moment(_given(time)), read(cell, (*path, str(row))))
         for row, (cell, step, time) in enumerate(zip(column, steps.tolist(), times.tolist(), strict=True))
         if cell is not None
     ]
@@ -248,10 +247,6 @@ def _opaque(column: Sequence[Any], steps: Ints, times: Ints, path: Path) -> Opaq
 
 def _given(number: int) -> int | None:
     return None if number == NONE else number
-
-
-def _moment(time: int) -> datetime | None:
-    return None if time == NONE else EPOCH + timedelta(microseconds=time)
 
 
 def _string(cell: object, path: Path) -> str:

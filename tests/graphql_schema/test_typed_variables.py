@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.metrics.batch import Point, Table, batches, digest
+from db.metrics.point_rows import moment
 from graphql_schema.errors import RequestErrors
 from graphql_schema.input_size import MAX_ITEMS
 from graphql_schema.mutation import Prepared
@@ -123,6 +124,8 @@ def comparable(value: Any) -> Any:
     if isinstance(value, Table):
         given = msgspec.structs.asdict(value)
         return {**given, "values": {key: [number(c) for c in cells] for key, cells in (value.values or {}).items()}}
+    if isinstance(value, Point):
+        value = {**msgspec.structs.asdict(value), "wall_time": moment(value.wall_time)}
     if isinstance(value, msgspec.Struct):
         return {name: comparable(each) for name, each in msgspec.structs.asdict(value).items()}
     if isinstance(value, dict):
@@ -183,6 +186,15 @@ def test_columns_are_the_same_arrays_by_both_ways() -> None:
     text = json.dumps({"input": {"objectId": ID, "columns": columns}})
     operation = documents.prepare(LOG)
     assert decoded(LOG, text) is not None
+    found = [batches(arguments(operation, operation.coerced(given))) for given in (unread(text), json.loads(text))]
+    assert digest(found[0]) == digest(found[1])
+
+
+def test_many_times_are_the_same_by_both_ways() -> None:
+    times = [f"2026-03-01T12:00:{n % 60:02}.{n:06}+00:00" for n in range(100)]
+    sent = [{"key": f"k{n % 3}", "wallTime": time, "value": n} for n, time in enumerate(times)]
+    text = json.dumps({"input": {"objectId": ID, "points": [*sent, {"key": "k1", "value": 0.5}]}})
+    operation = documents.prepare(LOG)
     found = [batches(arguments(operation, operation.coerced(given))) for given in (unread(text), json.loads(text))]
     assert digest(found[0]) == digest(found[1])
 
