@@ -37,6 +37,10 @@ class Unread:
         await reader.readuntil(b"200 OK")
         return cls(reader, writer)
 
+    def close(self) -> None:
+        """Leave."""
+        self._writer.close()
+
     async def is_cut_off(self) -> bool:
         """Whether the stream ends before its end, once all is read that is there."""
         rest = b""
