@@ -59,17 +59,24 @@ class Bench:
         """Seconds that PostgreSQL's backends have used."""
         return cpu_of(self.postgres.children())
 
-    def settle(self) -> float:
-        """Wait until all are quiet, or for so long that they never will be; the CPU that took."""
-        began, first = time.monotonic(), self.cpu()
-        before = first
+    def finish(self, tracker: Tracker) -> float:
+        """Let what a turn put off be done, by its server or for it here; the CPU that took."""
+        own = psutil.Process()
+        before, before_here = self.cpu(), cpu_of([own])
+        tracker.finish()
+        here = cpu_of([own]) - before_here
+        self.settle()
+        return self.cpu() - before + here
+
+    def settle(self) -> None:
+        """Wait until all are quiet, or for so long that they never will be."""
+        began, before = time.monotonic(), self.cpu()
         while time.monotonic() < began + QUIET_LIMIT:
             time.sleep(QUIET_LOOK)
             now = self.cpu()
             if now - before < QUIET * QUIET_LOOK:
                 break
             before = now
-        return self.cpu() - first
 
     def turn(self, tracker: Tracker, shape: Shape, seconds: float) -> Turn:
         """Let a tracker's writers write for a while."""
@@ -77,7 +84,7 @@ class Bench:
         written = write_apart(tracker.task(shape, seconds))
         server, database = tracker.server.cpu() - server, self.postgres_cpu() - database
         tracker.move(written.made, written.throughput)
-        return Turn(written, sum(written.made) * shape.points, server, database, self.settle())
+        return Turn(written, sum(written.made) * shape.points, server, database, self.finish(tracker))
 
 
 def take_turns(bench: Bench, trackers: Sequence[Tracker], shape: Shape, seconds: float, rounds: int) -> Turns:

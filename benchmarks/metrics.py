@@ -71,7 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--writers", type=int, default=16, help="of calls of 1 000 points")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sustained-seconds", type=float, default=25.0)
+    parser.add_argument("--sustained-seconds", type=float, default=30.0)
     parser.add_argument("--only", nargs="*", default=PARTS, help=f"of: {', '.join(PARTS)}")
     parser.add_argument("--without-mlflow", action="store_true")
     parser.add_argument("--record", action="store_true", help="write the tables into benchmarks/README.md")
@@ -140,7 +140,6 @@ def _sizes(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
     del options
     if not figures.calls:
         return
-    asyncio.run(series.compact_all(arena.databases.modelbox))
     wanted = {
         GROUPED: (arena.databases.modelbox, series.METRIC_TABLES, "SELECT sum(count) FROM series"),
         FLOOR: (arena.databases.floor, ["row"], "SELECT count(*) FROM row"),
@@ -156,7 +155,7 @@ def _reads(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
     del options
     box = arena.modelbox
     runs = series.load(box, list(LONG.values()))
-    asyncio.run(series.compact_all(arena.databases.modelbox))
+    box.compact()
     arena.bench.settle()
     figures.readings += series.read_modelbox(box, dict(zip(LONG, runs, strict=True)))
     if arena.mlflow:
@@ -170,7 +169,6 @@ def _sustained(arena: Arena, options: argparse.Namespace, figures: Figures) -> N
     """Columns at half of the rate that was just measured."""
     box = arena.modelbox
     tracker = box.tracker(COLUMNS, "columns", box.make_runs(options.writers))
-    asyncio.run(series.compact_all(arena.databases.modelbox))
     if COLUMNS in figures.calls:
         peak = ingest.rate(figures.calls[COLUMNS]) / ingest.CALL.points
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import statistics
 import time
@@ -17,8 +16,6 @@ from benchmarks import mlflow_peer, writers
 from benchmarks.contenders import Contender
 from benchmarks.points import Shape, walk
 from benchmarks.trackers import ModelBox
-from db.engine import Database
-from db.metrics.compact import compact
 
 MILLION: Final = 1_000_000
 CALL: Final = Shape(keys=1, rows=10_000)
@@ -29,7 +26,6 @@ READING_LIMIT: Final = 15.0
 """Seconds after which a slow read is not asked again, but three times at least."""
 
 METRIC_TABLES: Final = ("series", "metric_batch", "metric_segment", "opaque_point", "metric_writer", "metric_author")
-OWNERS: Final = "SELECT DISTINCT tenant_id, owner_id FROM metric_batch"
 BY_ID: Final = "query ($id: ID!, $key: String!) { experiment(by: { id: $id }) { metric(key: $key) { %s } } }"
 SAMPLED: Final = BY_ID % f"sample(maxPoints: {SAMPLE}) {{ rawCount x columns {{ steps values }} }}"
 CURVE: Final = BY_ID % "columns { steps values }"
@@ -62,22 +58,6 @@ def load(box: ModelBox, points: Sequence[int]) -> list[str]:
     for process in started:
         writers.result(process)
     return runs
-
-
-async def compact_all(dsn: str) -> None:
-    """Move all that is in the tail into segments, together with a server that does the same."""
-    database = await Database.connect(dsn, size=2, statement_timeout=600.0)
-    try:
-        while True:
-            async with database.connection() as connection:
-                owners = await connection.fetch(OWNERS)
-            if not owners:
-                return
-            for row in owners:
-                await compact(database, row["tenant_id"], row["owner_id"])
-            await asyncio.sleep(0.1)  # The server is at what is left.
-    finally:
-        await database.close()
 
 
 async def bytes_a_point(dsn: str, tables: Sequence[str], count: str) -> float:

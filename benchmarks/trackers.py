@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ import asyncpg
 import orjson
 
 from benchmarks import copy_floor, mlflow_peer
+from benchmarks.compaction import compact_all
 from benchmarks.contenders import Contender, free_port, running
 from benchmarks.points import Shape
 from benchmarks.store import FOLDER
@@ -42,6 +43,9 @@ class Tracker:
     firsts: list[int] = field(default_factory=list)
     pace: float = 20.0
     """Calls a second that the last turn took: so many are prepared for the next."""
+
+    finish: Callable[[], None] = lambda: None
+    """Does what a turn put off."""
 
     def __post_init__(self) -> None:
         self.firsts = self.firsts or [0] * len(self.runs)
@@ -74,6 +78,7 @@ class ModelBox:
 
     server: Contender
     token: str
+    dsn: str
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of an answer."""
@@ -101,7 +106,11 @@ class ModelBox:
 
     def tracker(self, name: str, form: str, runs: list[str]) -> Tracker:
         """A way of logging to it."""
-        return Tracker(name, self.server, "/graphql", form, runs, self.token)
+        return Tracker(name, self.server, "/graphql", form, runs, self.token, finish=self.compact)
+
+    def compact(self) -> None:
+        """Leave nothing in the tail."""
+        asyncio.run(compact_all(self.dsn))
 
 
 @dataclass(frozen=True)
@@ -161,7 +170,7 @@ def modelbox(dsn: str) -> Iterator[ModelBox]:
     command = [str(PROGRAM), "serve", "--port", str(port), "--data-dir", "server"]
     settings = {"MODELBOX_DATABASE_URL": dsn}
     with running("ModelBox", command, port, settings, FOLDER.absolute()) as server:
-        made = ModelBox(server, _token(settings))
+        made = ModelBox(server, _token(settings), dsn)
         made.ask(f'mutation {{ createNamespace(input: {{path: "{NAMESPACE}"}}) {{ userErrors {{ message }} }} }}')
         yield made
 
@@ -173,7 +182,7 @@ def ungrouped(dsn: str, token: str) -> Iterator[ModelBox]:
     command = [sys.executable, "-m", "benchmarks.ungrouped", "serve", "--port", str(port), "--data-dir", "server"]
     settings = {"MODELBOX_DATABASE_URL": dsn, "PYTHONPATH": str(Path.cwd())}
     with running("ungrouped", command, port, settings, FOLDER.absolute()) as server:
-        yield ModelBox(server, token)
+        yield ModelBox(server, token, dsn)
 
 
 def _token(settings: dict[str, str]) -> str:
