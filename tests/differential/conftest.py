@@ -14,16 +14,29 @@ from graphql import DocumentNode, parse
 from db import server_role
 from db.access import Caller, Role
 from db.engine import Database
+from db.metrics.compact import compact
 from graphql_schema.executor import Context, execute
 from graphql_schema.schema import documents, sdl
+from tests.differential import facets as _facets  # noqa: F401 - declares its part of the reference
+from tests.differential import measured as _measured  # noqa: F401 - declares its part of the reference
 from tests.differential.reference import answer, reference_schema
-from tests.differential.seed import Seed, rivals
+from tests.differential.seed import Row, Seed, rivals
 from tests.differential.sight import Sight
+from tests.differential.storage import CALLS
 from tests.differential.store import Store, fill
 from tests.postgres import Postgres
 
 SCHEMA = reference_schema(sdl())
 SEED = Seed(1)
+
+
+COMPACTED = sorted({row["owner_id"] for row in SEED.rows["metric_batch"]})[::2]
+"""Objects some of whose points were moved into segments."""
+
+
+def batches(*, late: bool) -> list[Row]:
+    """Rows of the tail: those that came before a compaction, and those after it."""
+    return [row for row in SEED.rows["metric_batch"] if (row["seq"] % CALLS == 0) is late]
 
 
 @dataclass(frozen=True)
@@ -63,10 +76,14 @@ async def pair(postgres: Postgres) -> AsyncIterator[Pair]:
     async with postgres.new_database() as dsn:
         owner = await Database.connect(dsn)
         async with owner.connection() as connection:
-            await fill(connection, SEED.rows)
+            await fill(connection, {**SEED.rows, "metric_batch": batches(late=False)})
             await fill(connection, rivals(SEED.rows, UUID(int=7)))
+        for owner_id in COMPACTED:
+            await compact(owner, SEED.tenant, owner_id)
+        async with owner.connection() as connection:
+            await fill(connection, {"metric_batch": batches(late=True)})
             await connection.execute("ANALYZE")
-            store = await Store.load(connection, SEED.tenant)
+            store = await Store.load(connection, SEED.tenant, SEED.points)
         await owner.close()
         database = await Database.connect(dsn, role=server_role.NAME)
         actor = SEED.rows["actor"][0]["id"]

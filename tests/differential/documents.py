@@ -14,6 +14,7 @@ from graphql import (
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
+    GraphQLInt,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
@@ -37,11 +38,14 @@ LEFT_OUT = {
     "Server.time",
     "Query.__schema",
     "Query.__type",
-    "Query.experimentFacets",
+    "Query.feedCursor",
     "Query.compare",
     "Query.aggregateMetrics",
 }
 CURSORS = ("after", "before")
+STEPS = [-(2**53) + 1, -1, 0, 1, 2, 3, 10, 20, 2**31, 2**53 - 1]
+FLOATS = [*STEPS, -1e308, -0.5, 0.0, 0.1, 1.5, 946684800.5, 1e308]
+"""Ends of ranges."""
 # In a hundred. `first` and `last` together are refused, and walks in both directions are a test of their own.
 LIKELIHOOD = {"first": 60, "last": 0, "namespace": 20}
 OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "startsWith", "contains", "matches")
@@ -174,11 +178,33 @@ class Writer:
         return f"${name}"
 
     def with_arguments(self, name: str, field_: GraphQLField) -> str:
+        if name in ("sample", "columns") and "range" in field_.args:
+            return self.of_points(name)
         parts = []
         for argument, definition in field_.args.items():
             if argument in CURSORS or not (is_needed(definition) or self.chance(LIKELIHOOD.get(argument, 35))):
                 continue
             parts.append(f"{argument}: {self.argument(argument, definition.type)}")
+        return f"{name}({', '.join(parts)})" if parts else name
+
+    def of_points(self, name: str) -> str:
+        """A sample or columns of a series, with arguments that go together."""
+        parts = []
+        if name == "sample":
+            # LTTB is of its own kind; what it keeps is tested where it is made.
+            parts += [f"method: {self.pick(['MINMAX', 'MINMAX', 'LAST', 'MEAN'])}"] if self.chance(60) else []
+            parts += [f"maxPoints: {self.argument('maxPoints', GraphQLNonNull(GraphQLInt))}"] if self.chance(80) else []
+            axis = self.pick(["", "STEP", "WALL_TIME", "RELATIVE_TIME", "METRIC"])
+            parts += [f"x: {axis}"] if axis else []
+            parts += [f"xKey: {json.dumps(self.pick(self.vocabulary.keys))}"] if axis == "METRIC" else []
+        if self.chance(40):
+            type_, pool = ("SampleRange", FLOATS) if name == "sample" else ("StepRange", STEPS)
+            ends = [sorted(self.pick(pool) for _ in range(2)) for _ in range(REQUESTS)]
+            which = self.pick([("from", "to"), ("from",), ("to",), ()])
+            given = [
+                {end: value for end, value in zip(("from", "to"), pair, strict=True) if end in which} for pair in ends
+            ]
+            parts.append(f"range: {self.variable(type_, given) if self.chance(50) else literal(given[0])}")
         return f"{name}({', '.join(parts)})" if parts else name
 
     def argument(self, name: str, type_: GraphQLInputType) -> str:
@@ -246,6 +272,8 @@ class Writer:
         return [self.value(name, type_.of_type) for _ in range(self.pick([0, 1, 1, 2]))]
 
     def scalar(self, name: str, type_name: str) -> Any:
+        if name == "maxPoints":
+            return self.pick([2, 2, 3, 4, 5, 10, 100, 10_000])
         if name in OPERATORS and self.column and self.chance(70):
             return self.near(name, self.pick(self.column))
         pools = self.vocabulary.scalars

@@ -45,14 +45,21 @@ def listed(
     *,
     page: int,
     order: Sequence[tuple[str, bool]] | None = None,
+    unique: str | None = None,
 ) -> dict[str, Any]:
-    """A connection over these rows, filtered, ordered and cut as the arguments say."""
+    """A connection over these rows, filtered, ordered and cut as the arguments say.
+
+    Where it is ordered by a column that is `unique` in it, cursors tell nothing beyond the keys of the order.
+    """
     found = [row for row in rows if matches(see.store, row, args.get("filter") or {})]
     wanted = args.get("orderBy") or []
-    keys = keys_of(see.store, table, found, wanted, DEFAULTS.get(table, []) if order is None else order)
+    default = DEFAULTS.get(table, []) if order is None else order
+    keys = keys_of(see.store, table, found, wanted, default)
     found = ordered(found, keys)
     sign = json.dumps([table, order, wanted])
-    cursors = [Token(repr([sign, *(key.values[id(row)] for key in keys)]).encode().hex()) for row in found]
+    names = [str(item.get("field")).lower() for item in wanted] or [name for name, _ in default]
+    told = keys[:-1] if unique in names else keys
+    cursors = [Token(repr([sign, *(key.values[id(row)] for key in told)]).encode().hex()) for row in found]
     start = cursors.index(args["after"]) + 1 if args.get("after") else 0
     end = cursors.index(args["before"]) if args.get("before") else len(found)
     inside = range(start, max(start, end))

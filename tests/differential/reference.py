@@ -78,6 +78,10 @@ def field(*names: str) -> Callable[[Resolver], Resolver]:
     return declare
 
 
+UNIQUE = {"artifact": "name", "file": "path"}
+"""What no two rows of one object share."""
+
+
 def link(table: str, column: str) -> Resolver:
     """A linked row, where it is in sight."""
     return lambda see, row, args: see.by_id(table, row[column])
@@ -88,7 +92,7 @@ def many(table: str, column: str, *, page: int = 10, order: Sequence[tuple[str, 
 
     def resolve(see: Sight, row: Row, args: Args) -> Any:
         rows = see.seen(table, see.store.where(table, **{column: row["id"]}))
-        return listed(see, table, rows, args, page=page, order=order)
+        return listed(see, table, rows, args, page=page, order=order, unique=UNIQUE.get(table))
 
     return resolve
 
@@ -178,29 +182,6 @@ def _object(see: Sight, row: Row, args: Args) -> Any:
 def _metadata(see: Sight, row: Row, args: Args) -> Any:
     keys = args.get("keys")
     return {key: value for key, value in row["metadata"].items() if keys is None or key in keys}
-
-
-@field("Entity.metrics")
-def _metrics(see: Sight, row: Row, args: Args) -> Any:
-    keys, prefix = args.get("keys"), args.get("keyPrefix") or ""
-    rows = [
-        series
-        for series in see.store.where("series", owner_id=row["id"], leg=0)
-        if (keys is None or series["key"] in keys) and series["key"].startswith(prefix)
-    ]
-    return listed(see, "series", rows, args, page=50)
-
-
-@field("Entity.metric")
-def _metric(see: Sight, row: Row, args: Args) -> Any:
-    found = see.store.where("series", owner_id=row["id"], leg=0, key=args["key"])
-    return next((as_thing("series", series) for series in found), None)
-
-
-@field("MetricSeries.points")
-def _points(see: Sight, row: Row, args: Args) -> Any:
-    rows = see.store.where("point", owner_id=row["owner_id"], key=row["key"], leg=row["leg"])
-    return listed(see, "point", list(rows), args, page=10)
 
 
 @field("Namespace.members")
@@ -337,6 +318,12 @@ def _feed_cursor(see: Sight, row: Row, args: Args) -> Any:
     return base64.urlsafe_b64encode(json.dumps(keys, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
+@field("Namespace.effectiveRawMetricDays")
+def _raw_metric_days(see: Sight, row: Row, args: Args) -> Any:
+    set_days = (home["raw_metric_days"] for home in see.climb(row["id"]))
+    return next((days for days in set_days if days is not None), None)
+
+
 @field("Artifact.fileCount")
 def _file_count(see: Sight, row: Row, args: Args) -> Any:
     return len(list(see.store.where("file", artifact_id=row["id"])))
@@ -436,7 +423,8 @@ def resolve(source: Any, info: GraphQLResolveInfo[Any], **args: Any) -> Any:
     see: Sight = info.context
     name = info.field_name
     if isinstance(source, dict):
-        return source[name]
+        part = source[name]
+        return part(args) if callable(part) else part
     if source is None and name in ("users", "serviceAccounts"):
         kind = "USER" if name == "users" else "SERVICE_ACCOUNT"
         return listed(see, "actor", list(see.store.where("actor", kind=kind)), args, page=20)

@@ -16,6 +16,7 @@ from db.tables.experiment import STATUSES
 from db.tables.feed import ACTIONS
 from db.tables.registry import FRAMEWORKS
 from tests.differential import words
+from tests.differential.storage import stored
 
 Row = dict[str, Any]
 
@@ -51,6 +52,9 @@ class Seed:
         self.tenant = self.id()
         self.rows: dict[str, list[Row]] = defaultdict(list)
         self.lineages: dict[UUID, list[UUID]] = {}
+        self.points: dict[int, list[Row]] = {}
+        """The points of each series by its id, as they came; the rows hold them in the form of the storage."""
+        self.float = 0
         self.taken: set[Any] = set()
         self.people()
         self.namespaces()
@@ -124,6 +128,7 @@ class Seed:
                 path=path,
                 description=self.maybe(words.TEXTS),
                 lineage=self.lineages[id_],
+                raw_metric_days=self.maybe([1, 30, 36_500]),
             )
             row["visible"] = row["deleted_at"] is None and (parent is None or parent["visible"])
 
@@ -346,12 +351,20 @@ class Seed:
             for key in self.random.sample(SERIES_KEYS, self.random.randrange(4)):
                 for leg in range(1 + (self.random.random() < 0.2)):
                     self.one_series(owner, key, leg)
+        by_owner: dict[UUID, list[Row]] = defaultdict(list)
+        for series in self.rows["series"]:
+            by_owner[series["owner_id"]].append(series)
+        for found in by_owner.values():
+            for table, row in stored(found, self.points, self.random):
+                self.add(table, **row)
 
     def one_series(self, owner: Row, key: str, leg: int) -> None:
         kind = self.one(["FLOAT", "FLOAT", "FLOAT", "STRING", "BYTES"])
         number = partial(self.maybe, words.FINITE) if kind == "FLOAT" else lambda: None
         known = {"owner_id": owner["id"], "key": key, "leg": leg}
-        count = self.random.randrange(4)
+        id_ = self.random.getrandbits(63)
+        # Most series are short, and some are longer than what a sample of them may hold.
+        count = self.one([0, 1, 2, 3, 3, 40, 700])
         self.add(
             "series",
             **known,
@@ -369,21 +382,23 @@ class Seed:
             min_step=self.maybe(words.INTEGERS),
             max=number(),
             max_step=self.maybe(words.INTEGERS),
-            sum=number(),
             mean=number(),
             updated_at=self.one(words.MOMENTS),
+            id=id_,
         )
-        for position in range(count):
-            self.add(
-                "point",
-                **known,
-                position=position,
-                step=self.maybe(words.INTEGERS),
-                wall_time=self.maybe(words.MOMENTS),
-                number=words.FLOATS[len(self.rows["point"]) % len(words.FLOATS)] if kind == "FLOAT" else None,
-                string=self.one(words.TEXTS) if kind == "STRING" else None,
-                binary=self.one([b"", b"\0\xff", bytes(range(256))]) if kind == "BYTES" else None,
-            )
+        self.points[id_] = [self.point(kind, position) for position in range(count)]
+
+    def point(self, kind: str, position: int) -> Row:
+        """A point of a series; what it holds is often what others hold, too."""
+        self.float += 1
+        return {
+            "position": position,
+            "step": self.maybe([*words.INTEGERS, *range(20), position]),
+            "wall_time": self.maybe(words.MOMENTS),
+            "number": words.FLOATS[self.float % len(words.FLOATS)] if kind == "FLOAT" else None,
+            "string": self.one(words.TEXTS) if kind == "STRING" else None,
+            "binary": self.one([b"", b"\0\xff", bytes(range(256))]) if kind == "BYTES" else None,
+        }
 
     def events(self) -> None:
         sequences: Counter[UUID] = Counter()

@@ -39,7 +39,6 @@ OWNERS: dict[str, tuple[str | None, str]] = {
     "file": ("artifact", "artifact_id"),
     "event": (None, "object_id"),
     "series": (None, "owner_id"),
-    "point": (None, "owner_id"),
     "unique_tag": ("model", "model_id"),
     "tag_change": ("model", "model_id"),
 }

@@ -57,15 +57,18 @@ class SpelledInt(int):
 
 
 class Store:
-    """Every row of one tenant, by table."""
+    """Every row of one tenant, by table, and the points of each series by its id."""
 
-    def __init__(self, rows: Mapping[str, Sequence[Row]]) -> None:
+    def __init__(self, rows: Mapping[str, Sequence[Row]], points: Mapping[int, Sequence[Row]]) -> None:
         self.rows = rows
+        self.points = points
         self.by_id = {(table, row["id"]): row for table, found in rows.items() for row in found if "id" in row}
 
     @classmethod
-    async def load(cls, connection: asyncpg.Connection[Any], tenant: UUID) -> Store:
-        """All tables of the schema, whole."""
+    async def load(
+        cls, connection: asyncpg.Connection[Any], tenant: UUID, points: Mapping[int, Sequence[Row]]
+    ) -> Store:
+        """All tables of the schema, whole. Points are stored in forms of their own: they are as they were made."""
         found: dict[str, list[Row]] = {}
         for table in metadata.tables:
             known = columns_of(table)
@@ -77,7 +80,7 @@ class Store:
                 if row.get("tenant_id", tenant) == tenant
             ]
         found["tenant"] = [row for row in found["tenant"] if row["id"] == tenant]
-        return cls(found)
+        return cls(found, points)
 
     def get(self, table: str, id_: UUID | None) -> Row | None:
         """The row of that id."""

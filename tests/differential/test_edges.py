@@ -48,6 +48,8 @@ ARGUMENTS: Mapping[str, list[str]] = {
     "version": ['version: "1"', 'version: "a"'],
     "versionByTag": [f'tag: "{tag}"' for tag in TAGS],
     "bestCheckpoint": ['metric: "loss"', 'metric: "acc", mode: MIN'],
+    "sample": ["maxPoints: 10", 'x: METRIC, xKey: "acc"'],
+    "columns": ["", "range: {from: 1}"],
 }
 
 
@@ -70,7 +72,7 @@ def known_by(type_: Composite) -> str:
     """What tells the rows of a type apart, and their single neighbours."""
     names = [name for name in ("id", "key", "position", "tag", "name") if name in type_.fields]
     others = [name for name, field in type_.fields.items() if is_single(field)]
-    return " ".join(["__typename", names[0], *(f"{name} {{ __typename }}" for name in others)])
+    return " ".join(["__typename", *names[:1], *(f"{name} {{ __typename }}" for name in others)])
 
 
 def is_single(field: GraphQLField) -> bool:
@@ -91,7 +93,7 @@ def asked(name: str, field: GraphQLField) -> str:
     if not field.args:
         return f"{name} {{ {known_by(type_)} }}"
     ways = ARGUMENTS[name]
-    return " ".join(f"w{number}: {name}({way}) {{ {known_by(type_)} }}" for number, way in enumerate(ways))
+    return " ".join(f"w{number}: {name}{way and f'({way})'} {{ {known_by(type_)} }}" for number, way in enumerate(ways))
 
 
 @pytest.mark.parametrize(("holder", "name"), edges())

@@ -59,7 +59,7 @@ def walks(draw: Draw) -> Walk:
     arguments = type_.fields[name].args
     variables = {}
     for argument, chance in (("orderBy", 75), ("filter", 25)):
-        if writer.chance(chance):
+        if argument in arguments and writer.chance(chance):
             variables[argument] = writer.value(argument, arguments[argument].type)
     given_types = {"first": "Int", "last": "Int", "after": "Cursor", "before": "Cursor"}
     declared = {**given_types, **{argument: str(arguments[argument].type) for argument in variables}}

@@ -41,7 +41,7 @@ JSON_PATHS = [
 
 
 VALUES = ["adam", "sgd", "0.1", "0.10", "1", "true", "rival", "e", "\\", '{"b": 2}', "[]"]
-LISTED = {TYPES[table]: table for table in (*PREFIX_OF, "series", "point")} | {
+LISTED = {TYPES[table]: table for table in (*PREFIX_OF, "series")} | {
     "User": "actor",
     "ServiceAccount": "actor",
 }
@@ -121,6 +121,8 @@ def texts(vocabulary: Vocabulary, name: str) -> st.SearchStrategy[str]:
         "key": vocabulary.keys,
         "keys": vocabulary.keys,
         "keyPrefix": ["", "train", "l", "it's", "ключ"],
+        "keyPattern": ["*", "", "l*", "train/*", "*/loss", "a?b", "?oss", "it's", "none"],
+        "prefix": ["", "train", "l", "none"],
         "metric": vocabulary.keys,
         "version": vocabulary.versions,
         "tag": vocabulary.tags,
