@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from app.token_watch import TokenWatch
 from db.access import Caller
 from db.engine import Database
 from db.feed.feed import Feed
@@ -48,8 +49,8 @@ class TransportLimits:
     """How long a stream of events may be silent; then it holds a comment, so that proxies keep it open."""
 
     socket_seconds: float = 86_400.0
-    recheck_seconds: float = 1.0
-    """How often the token behind an open socket is looked at again."""
+    recheck_seconds: float = 20.0
+    """How often the token behind an open socket is looked at again, though nothing seems to have changed."""
 
 
 class Finished(NamedTuple):
@@ -81,7 +82,7 @@ class Gateway:
 
     `authenticate` gets the bearer token, or None when there was none, and raises `RequestError`
     with the code `UNAUTHENTICATED` when that is not enough. `still_valid` says whether the token
-    behind a caller is neither expired nor revoked; sockets ask it about once a second. `observe`
+    behind a caller is neither expired nor revoked; sockets ask it when tokens change. `observe`
     is called once for each operation, `count_sockets` with 1 and -1 as sockets open and close, and
     `count_subscriptions` likewise.
     """
@@ -103,6 +104,10 @@ class Gateway:
     def context(self, caller: Caller, request_id: str) -> Context:
         """What an operation is executed with."""
         return Context(self.database, caller, request_id, self.live)
+
+    def token_watch(self) -> TokenWatch:
+        """Watches the tokens behind what stays open."""
+        return TokenWatch(self.still_valid, every=self.limits.recheck_seconds, following=self.live.access_of)
 
     def report(
         self,

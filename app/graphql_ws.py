@@ -41,7 +41,7 @@ class GraphQLOverWebSocket:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._tokens = TokenWatch(gateway.still_valid, every=gateway.limits.recheck_seconds)
+        self._tokens = gateway.token_watch()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until its end."""

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
 
 from db.access import Caller
 from db.errors import Unavailable
 
+AWAY_SECONDS: Final = 1.0
+"""Between two attempts while the database is away."""
+
+EXPIRY_MARGIN: Final = 0.1
+"""Seconds after its end at which a token is looked at."""
+
+
+class Moving(Protocol):
+    """Something whose moves are waited for."""
+
+    moved: asyncio.Event
+
+
+Following = Callable[[Caller], AbstractAsyncContextManager[Moving]]
+"""Of a caller: what moves when roles or tokens change in their tenant."""
+
 
 class TokenWatch:
-    """Looks at each token once per interval, however many streams were opened with it, in one task for all of them."""
+    """Looks at a token when roles or tokens change in its tenant, in one task for all that was opened with it.
 
-    def __init__(self, still_valid: Callable[[Caller], Awaitable[bool]], *, every: float) -> None:
+    It also looks after each interval, and when the token expires. Without `following`, which tells of changes, the
+    interval is all there is.
+    """
+
+    def __init__(
+        self, still_valid: Callable[[Caller], Awaitable[bool]], *, every: float, following: Following | None = None
+    ) -> None:
         self._still_valid = still_valid
         self._every = every
+        self._following = following or _nothing
         self._looking: dict[str | None, asyncio.Task[None]] = {}
         self._watching: dict[str | None, set[Callable[[], None]]] = {}
 
@@ -37,9 +64,31 @@ class TokenWatch:
     async def _look(self, caller: Caller) -> None:
         valid = True
         while valid:
-            await asyncio.sleep(self._every)
             # While the database is away nobody can be told anything that needs the token.
             with contextlib.suppress(Unavailable):
-                valid = await self._still_valid(caller)
+                async with self._following(caller) as watch:
+                    while valid := await self._still_valid(caller):
+                        await self._wait(caller, watch.moved)
+                        watch.moved.clear()
+            if valid:
+                await asyncio.sleep(min(self._every, AWAY_SECONDS))
         for tell in tuple(self._watching[caller.token]):
             tell()
+
+    async def _wait(self, caller: Caller, moved: asyncio.Event) -> None:
+        seconds = self._every
+        if caller.expires_at is not None:
+            seconds = min(seconds, max(0.0, (caller.expires_at - datetime.now(UTC)).total_seconds()) + EXPIRY_MARGIN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await moved.wait()
+
+
+@dataclass(frozen=True)
+class _Still:
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@contextlib.asynccontextmanager
+async def _nothing(_caller: Caller) -> AsyncIterator[_Still]:
+    yield _Still()

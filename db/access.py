@@ -39,6 +39,7 @@ class Caller:
     kind: str
     grants: Mapping[UUID | None, Role]
     token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
 
     @property
     def scope(self) -> list[UUID] | None:
@@ -117,6 +118,7 @@ async def authenticate(database: Database, token: str) -> Caller:
         row["kind"],
         {place: min(cap, role) for place, (role, _) in held.items()},
         token,
+        row["expires_at"],
     )
 
 

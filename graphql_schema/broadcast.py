@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from db.access import access_stream
+from db.access import Caller, access_stream
 from db.engine import Database
 from db.errors import Unavailable
 from db.feed.feed import Feed, Watch
@@ -240,6 +241,10 @@ class Live:
         self.callers = Callers(database)
         self.queries = LiveQueries(feed)
         self._broadcasts: dict[Hashable, Broadcast] = {}
+
+    def access_of(self, caller: Caller) -> AbstractAsyncContextManager[Watch]:
+        """What moves when roles or tokens change in the caller's tenant."""
+        return self.feed.following(caller.tenant_id, (access_stream(caller.tenant_id),))
 
     def join(self, key: Hashable, reading: Reading) -> Broadcast:
         """The broadcast of all who follow the same, which this key tells; begun with this reading if it is new."""

@@ -103,6 +103,7 @@ class Feed:
             self._looking = asyncio.create_task(self._look_for_ever())
         try:
             await watch.look()
+            watch.moved.clear()
             yield watch
         finally:
             self._leave(watch)

@@ -1,0 +1,54 @@
+"""A token behind what is open is looked at when tokens change, and when it expires; not all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+
+import pytest
+from starlette.applications import Starlette
+
+from app.gateway import Gateway
+from app.graphql_ws import socket_routes
+from db.access import Caller, prefix_of
+from db.engine import Database
+from db.verbs import tokens
+from tests.app.peer import INIT, connected
+from tests.app.serving import serving
+
+SOON = "UPDATE token SET expires_at = now() + interval '0.7 s' WHERE prefix = $1"
+
+
+async def test_a_revoked_token_is_noticed_at_once(gateway: Gateway, kept_database: Database, token: str) -> None:
+    init = {**INIT, "payload": {"token": token}}
+    async with serving(Starlette(routes=socket_routes(gateway))) as host, connected(host, init=init) as peer:
+        began = time.perf_counter()
+        await tokens.revoke(kept_database, token, "test-request")
+        assert (await peer.closed())[0] == 4403
+    assert time.perf_counter() - began < 5
+
+
+async def test_a_token_that_expires_ends_what_it_opened(gateway: Gateway, kept_database: Database, token: str) -> None:
+    async with kept_database.connection() as connection:
+        await connection.execute(SOON, prefix_of(token))
+    init = {**INIT, "payload": {"token": token}}
+    async with serving(Starlette(routes=socket_routes(gateway))) as host, connected(host, init=init) as peer:
+        assert (await peer.closed())[0] == 4403
+
+
+async def test_while_nothing_changes_nobody_looks(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("db.feed.feed.LOOK_INTERVAL", 0.05)
+    looks = 0
+
+    async def look(_caller: Caller) -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    caller = await gateway.authenticate(None)
+    watch = dataclasses.replace(gateway, still_valid=look).token_watch()
+    watch.begin(caller, lambda: None)
+    await asyncio.sleep(0.5)
+    watch.end(caller, lambda: None)
+    assert looks == 1
