@@ -90,7 +90,7 @@ async def test_all_kinds_of_numbers(pair: Pair) -> None:
     data = await pair.actual(f"{{ experiments{inside} checkpoints{inside} modelVersions{inside} models{inside} }}", {})
     series = [one for page in data.values() for node in page["nodes"] for one in node["metrics"]["nodes"]]
     found = {repr(point["value"]) for one in series for point in one["points"]["nodes"]}
-    assert {"-0.0", "0", "'NaN'", "'Infinity'", "'-Infinity'", "5e-324", "1.7976931348623157e+308"} <= found
+    assert {"-0.0", "0.0", "'NaN'", "'Infinity'", "'-Infinity'", "5e-324", "1.7976931348623157e+308"} <= found
 
 
 ORDERED = "query ($by: [ExperimentOrder!], $after: Cursor) { experiments(first: 1, orderBy: $by, after: $after) %s }"
