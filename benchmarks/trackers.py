@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import http.client
 import os
 import shutil
@@ -137,11 +138,17 @@ class Databases:
 def databases() -> Iterator[Databases]:
     """A new PostgreSQL, with three empty databases."""
     folder = FOLDER / "metrics"
-    shutil.rmtree(folder, ignore_errors=True)
-    with EmbeddedPostgres(folder) as postgres:
-        asyncio.run(_create(postgres))
-        assert postgres.pid
-        yield Databases(postgres, postgres.pid)
+    FOLDER.mkdir(exist_ok=True)
+    with FOLDER.joinpath("metrics.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"Another run uses {folder}; two would tell nothing anyway.") from None
+        shutil.rmtree(folder, ignore_errors=True)
+        with EmbeddedPostgres(folder) as postgres:
+            asyncio.run(_create(postgres))
+            assert postgres.pid
+            yield Databases(postgres, postgres.pid)
 
 
 async def _create(postgres: EmbeddedPostgres) -> None:
