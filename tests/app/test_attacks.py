@@ -1,4 +1,4 @@
-"""Requests made to hurt: refused early, alike on POST, GET and socket, in few bytes and one log line.
+"""Requests made to hurt: refused early, alike on POST, GET, socket and as events, in few bytes and one log line.
 
 The second half is what scanners of GraphQL servers look for.
 """
@@ -142,6 +142,19 @@ async def test_attack_by_get(client: httpx.AsyncClient, name: str, capsys: pytes
     response = await client.get(f"/graphql?query={quote(ATTACKS[name][1])}")
 
     is_refusal(response)
+    assert len(logged(capsys)) == 1
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+async def test_attack_by_events(client: httpx.AsyncClient, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logged(capsys)
+    began = time.process_time()
+
+    response = await client.post("/graphql", json={"query": ATTACKS[name][1]}, headers={"Accept": media_types.EVENTS})
+
+    assert time.process_time() - began < CPU_SECONDS
+    is_refusal(response)
+    is_expected(name, response.json()["errors"][0])
     assert len(logged(capsys)) == 1
 
 

@@ -238,6 +238,32 @@ async def test_database_away(gateway: Gateway) -> None:
         assert events.response.headers["retry-after"]
 
 
+@pytest.mark.parametrize(
+    "accept", [f"{EVENTS}," * 700, "text/event-stream;" * 500, "text/event-stream;q=x", "," * 9_000]
+)
+async def test_odd_accept_headers(host: str, accept: str) -> None:
+    began = time.process_time()
+    async with following(host, "{ __typename }", headers={"Accept": accept}) as events:
+        assert events.response.status_code in (200, 406)
+    assert time.process_time() - began < 1
+
+
+async def test_many_streams_at_once_are_all_let_go(gateway: Gateway, namespace: str) -> None:
+    changes: list[int] = []
+    watched = dataclasses.replace(gateway, count_subscriptions=changes.append)
+    async with serving(Starlette(routes=graphql_routes(watched))) as host:
+        crowd = [await Unread.events(host, FOLLOW, {"namespace": namespace}) for _ in range(200)]
+        assert (await ask(host, "{ __typename }")).status_code == 200
+        assert changes == [1] * 200
+        for each in crowd:
+            each.close()
+        async with asyncio.timeout(30):
+            while sum(changes):  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.01)
+
+    assert changes.count(-1) == 200
+
+
 # --- The end of a stream ---
 
 
@@ -258,7 +284,7 @@ async def test_revoked_token_ends_the_stream(
     gateway: Gateway, kept_database: Database, namespace: str, token: str
 ) -> None:
     async with (
-        serve(gateway) as host,
+        serve(gateway, TransportLimits(recheck_seconds=0.2)) as host,
         following(
             host, FOLLOW, variables={"namespace": namespace}, headers={"Authorization": f"Bearer {token}"}
         ) as events,
