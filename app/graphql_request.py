@@ -79,7 +79,7 @@ def read_body(body: bytes) -> GraphQLRequest:
         request = parameters.request("The body")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         request = None
-    if request and parameters.fill(len(body)):
+    if request and (parameters.fill(len(body)) or not _may_repeat(body)):
         return request
     # What is not plainly right, the slower way finds the words for.
     value = decode(body, "The body")
@@ -128,16 +128,17 @@ def refuse_repeated(body: bytes) -> None:
     Raises:
         RequestError: `BAD_REQUEST`, with the parameter's name.
     """
-    for name in _QUOTED:
-        if body.count(name) > 1:
-            break
-    else:
+    if not _may_repeat(body):
         return
     try:
         pairs = json.loads(body, object_pairs_hook=list)
     except RecursionError:
         raise bad_request("The body nests too deeply.") from None
     refuse_repeated_names([name for name, _ in pairs])
+
+
+def _may_repeat(body: bytes) -> bool:
+    return any(body.count(name) > 1 for name in _QUOTED)
 
 
 def refuse_repeated_names(names: list[str]) -> None:
