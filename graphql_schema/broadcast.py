@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from db.access import Caller, access_stream
 from db.engine import Database
-from db.errors import Unavailable
+from db.errors import NotFound, Unavailable
 from db.feed.feed import Feed, Watch
 from db.feed.position import Position, Span, check_kept, next_span, position_of
 from db.read import hole
@@ -241,6 +241,26 @@ class Live:
         self.callers = Callers(database)
         self.queries = LiveQueries(feed)
         self._broadcasts: dict[Hashable, Broadcast] = {}
+        self._finding: dict[Hashable, asyncio.Future[Target]] = {}
+
+    async def found(self, key: Hashable, find: Callable[[], Coroutine[Any, Any, Target]]) -> Target:
+        """What is to be followed. All who come back at once after a restart ask for the same, and it is found once.
+
+        Raises:
+            NotFound: it is not there. Whoever asked first may have asked too early for the others.
+        """
+        finding = self._finding.get(key)
+        if finding is not None:
+            with contextlib.suppress(NotFound):
+                return await asyncio.shield(finding)
+        finding = self._finding[key] = asyncio.ensure_future(find())
+        finding.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(finding)
+
+    def _forget(self, key: Hashable, finding: asyncio.Future[Target]) -> None:
+        _failed(finding)  # nobody may be left to ask why
+        if self._finding.get(key) is finding:
+            del self._finding[key]
 
     def access_of(self, caller: Caller) -> AbstractAsyncContextManager[Watch]:
         """What moves when roles or tokens change in the caller's tenant."""
@@ -263,7 +283,7 @@ class Live:
                 del self._broadcasts[key]
 
 
-def _failed(found: asyncio.Future[tuple[Frame, Shown]]) -> bool:
+def _failed(found: asyncio.Future[Any]) -> bool:
     return found.done() and (found.cancelled() or found.exception() is not None)
 
 

@@ -60,7 +60,8 @@ class Follower:
             RequestErrors: the cursor is of other streams.
         """
         frames, env = self._frames(), self._environment()
-        self._target = await frames.find(self._database, self._caller, env)
+        asked = (*self._asked(frames), sight(self._caller))
+        self._target = await self._live.found(asked, lambda: frames.find(self._database, self._caller, env))
         self._target.check_sight(self._caller)
         if after is None and frames.after:
             after = frames.after(env)
@@ -160,13 +161,17 @@ class Follower:
         self.close()
         frames = self._frames()
         who = self._caller.actor_id if frames.is_personal else None
-        begun_by = frames.begin if frames.begin and uses(self._operation, frames.begin) == 1 else None
-        values = {name: value for name, value in self._values.items() if name != begun_by}
-        written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
-        self._key = (self._operation, hashlib.sha256(written_values).digest(), self._target, sight(self._caller), who)
+        self._key = (*self._asked(frames), self._target, sight(self._caller), who)
         reading = Reading(self._database, frames, self._target, self._environment())
         self._broadcast, self._number = self._live.join(self._key, reading), None
         return await self._broadcast.end()
+
+    def _asked(self, frames: Frames) -> tuple[Operation, bytes]:
+        """What is asked for, but for where to begin."""
+        begun_by = frames.begin if frames.begin and uses(self._operation, frames.begin) == 1 else None
+        values = {name: value for name, value in self._values.items() if name != begun_by}
+        written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
+        return self._operation, hashlib.sha256(written_values).digest()
 
     def _frames(self) -> Frames:
         frames = self._operation.frames(self._values, restricted=self._caller.scope is not None)

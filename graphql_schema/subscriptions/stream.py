@@ -5,7 +5,7 @@ A new one is a field of `Subscription` whose read makes `Frames`; the rest, from
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -47,7 +47,7 @@ class Target:
             raise NotFound(self.missing, path=self.path)
 
 
-Find = Callable[[Database, Caller, Environment], Awaitable[Target]]
+Find = Callable[[Database, Caller, Environment], Coroutine[Any, Any, Target]]
 """Finds what a caller's arguments name. It raises NotFound."""
 
 

@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 import pytest
 
+from db.feed import place
 from db.feed.feed import Feed
 from graphql_schema.broadcast import Live
 from graphql_schema.errors import RequestErrors
@@ -85,6 +86,13 @@ async def test_a_frame_is_read_and_written_once_for_all(lab: Graph, live: Live, 
         got = await asyncio.gather(*(anext(follower) for follower in followers))
     assert len({id(frame.json) for frame in got}) == 1
     assert sum("audit_event" in statement for statement in executed) == 1
+
+
+async def test_those_who_come_back_at_once_ask_once(lab: Graph, live: Live, executed: list[str]) -> None:
+    async with AsyncExitStack() as stack, asyncio.timeout(20):
+        await opened(stack, [raw(lab, live) for _ in range(500)])
+    assert executed.count(place.AT_PATH) == 1
+    assert sum("audit_event" in statement for statement in executed) <= 2
 
 
 async def test_where_somebody_begins_makes_no_difference(lab: Graph, live: Live, executed: list[str]) -> None:
