@@ -45,4 +45,5 @@ def test_each_call_gets_its_own_input() -> None:
         values = operation.coerced({"id": "mod_1", "points": points(count)})
         (mutation,) = operation.mutations(values, restricted=False)
         assert not isinstance(mutation, tuple)
-        assert mutation.call(values).arguments["points"] == points(count)
+        found = mutation.call(values).arguments["points"]
+        assert [(point.key, point.value) for point in found] == [("k", float(number)) for number in range(count)]

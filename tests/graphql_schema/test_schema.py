@@ -153,7 +153,7 @@ def test_queries_are_nouns() -> None:
 def test_words_tell_booleans_moments_and_ids() -> None:
     booleans = {"created", "replayed", "catchingUp", "hasNextPage", "hasPreviousPage"}
     moments = {"at", "time", "wallTime"}
-    ids = {"id", "objectId", "namespaceIds", "deletedId", "revokedId"}
+    ids = {"id", "objectId", "namespaceIds", "deletedId", "revokedId", "ids", "removed"}
     rules: dict[str, Callable[[str], bool]] = {
         "Boolean": lambda name: name in booleans or re.match(r"(is|has)[A-Z]", name) is not None,
         "DateTime": lambda name: name in moments or name.endswith("At"),
