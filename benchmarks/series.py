@@ -26,6 +26,7 @@ READING_LIMIT: Final = 15.0
 """Seconds after which a slow read is not asked again, but three times at least."""
 
 METRIC_TABLES: Final = ("series", "metric_batch", "metric_segment", "opaque_point", "metric_writer", "metric_author")
+SIZES: Final = "SELECT name, pg_total_relation_size(name::regclass) AS size FROM unnest($1::text[]) AS given(name)"
 BY_ID: Final = "query ($id: ID!, $key: String!) { experiment(by: { id: $id }) { metric(key: $key) { %s } } }"
 SAMPLED: Final = BY_ID % f"sample(maxPoints: {SAMPLE}) {{ rawCount x columns {{ steps values }} }}"
 CURVE: Final = BY_ID % "columns { steps values }"
@@ -60,16 +61,15 @@ def load(box: ModelBox, points: Sequence[int]) -> list[str]:
     return runs
 
 
-async def bytes_a_point(dsn: str, tables: Sequence[str], count: str) -> float:
-    """What the tables take with all that belongs to them, by points; space that nobody uses any more is theirs too."""
+async def bytes_a_point(dsn: str, tables: Sequence[str], count: str) -> dict[str, float]:
+    """What each table takes with all that belongs to it, by points; space that nobody uses any more is its, too."""
     connection = await asyncpg.connect(dsn)
     try:
         for table in tables:
             await connection.execute(f'VACUUM "{table}"')
-        taken = await connection.fetchval(
-            "SELECT sum(pg_total_relation_size(t::regclass)) FROM unnest($1::text[]) t", tables
-        )
-        return float(taken) / float(await connection.fetchval(count))
+        points = float(await connection.fetchval(count))
+        sizes = await connection.fetch(SIZES, tables)
+        return {row["name"]: float(row["size"]) / points for row in sizes}
     finally:
         await connection.close()
 
