@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import itertools
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +34,18 @@ GOALS: Final = {"raw": 0.5, "strawberry": 15.0}
 IDLE_GOAL: Final = "(goal ≤ 60)"
 IDLE_SECONDS: Final = 5.0
 
-FOLLOW: Final = 'subscription Follow { changes(namespace: "fanout") { cursor catchingUp changes { %s } } }'
-FIELDS: Final = "id sequence at action kind objectId objectName actorName requestId after object { id } actor { id }"
+POINTS: Final = 10
+BEGIN: Final = 'mutation { createExperiment(input: { name: "fan-out" }) { experiment { id } userErrors { message } } }'
+LOG: Final = """
+    mutation Log($objectId: ID!, $columns: MetricTable!) {
+      logMetrics(input: { objectId: $objectId, columns: $columns }) { userErrors { message } }
+    }
+"""
+FOLLOW: Final = """
+    subscription Follow($objectIds: [ID!]!) {
+      metricBatches(objectIds: $objectIds) { cursor catchingUp series { key columns { steps values } } }
+    }
+"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Side:
 
     server: Contender
     subscribe: dict[str, Any]
-    publish: Callable[[], None]
+    publish: Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -98,14 +110,15 @@ def _modelbox() -> Iterator[Side]:
         command = [str(program), "serve", "--port", str(port), "--data-dir", data]
         with running("ModelBox", command, port, {}, Path.cwd()) as server:
             ask = Asker(port)
-            numbers = iter(range(sys.maxsize))
-            ask('mutation { createNamespace(input: {path: "fanout"}) { userErrors { message } } }')
+            owner = ask(BEGIN)["data"]["createExperiment"]["experiment"]["id"]
+            numbers = itertools.count()
 
             def publish() -> None:
-                path = f"fanout/n{next(numbers)}"
-                ask(f'mutation {{ createNamespace(input: {{path: "{path}"}}) {{ userErrors {{ message }} }} }}')
+                step = next(numbers)
+                values = {f"train/loss-{n}": [step / 7 + n] for n in range(POINTS)}
+                ask(LOG, objectId=owner, columns={"steps": [step], "values": values})
 
-            yield Side(server, {"query": FOLLOW % FIELDS}, publish)
+            yield Side(server, {"query": FOLLOW, "variables": {"objectIds": [owner]}}, publish)
 
 
 @contextlib.contextmanager
@@ -115,7 +128,7 @@ def _broadcast(kind: str) -> Iterator[Side]:
     with running(kind, command, port, {}, Path.cwd()) as server:
         ask = Asker(port)
         query = "subscription { batches { cursor catchingUp points { key step value } } }"
-        yield Side(server, {"query": query}, lambda: ask("publish"))
+        yield Side(server, {"query": query}, partial(ask, "publish"))
 
 
 class Asker:
@@ -124,13 +137,14 @@ class Asker:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def __call__(self, query: str) -> None:
-        """Send a GraphQL request, and expect no error."""
+    def __call__(self, query: str, **variables: Any) -> Any:
+        """Send a GraphQL request, and expect no error; the answer."""
         headers = {"Content-Type": "application/json"}
-        self._connection.request("POST", "/graphql", orjson.dumps({"query": query}), headers)
+        self._connection.request("POST", "/graphql", orjson.dumps({"query": query, "variables": variables}), headers)
         answer = self._connection.getresponse().read()
         if b'"message"' in answer:
             raise RuntimeError(answer.decode())
+        return orjson.loads(answer)
 
 
 def compare(contenders: Sequence[Side], size: int, seconds: float, rounds: int) -> dict[str, list[Turn]]:
