@@ -15,6 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from db.engine import Database
 from db.errors import Unavailable
+from db.jobs import compaction
 from db.jobs.queue import Queue, Work
 from tests.postgres import connected
 
@@ -98,3 +99,36 @@ async def test_the_application_marks_silent_experiments(database: Database, monk
         asked = {"query": STATUS, "variables": {"id": made["data"]["createExperiment"]["experiment"]["id"]}}
         while (await browser.post("/graphql", json=asked)).json()["data"]["node"]["status"] != "STALLED":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+LOG = """
+    mutation Log($id: ID!, $sequence: SafeInt!, $points: [MetricPointInput!]!) {
+        logMetrics(input: {objectId: $id, writer: "w", sequence: $sequence, points: $points}) {
+            pointCount replayed userErrors { message }
+        }
+    }
+"""
+LEFT = "SELECT (SELECT count(*) FROM metric_batch), (SELECT count(*) FROM metric_segment)"
+
+
+async def test_the_application_compacts_long_tails(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And knows a batch that comes again after its row of the tail is gone."""
+    monkeypatch.setattr(main, "TICK", 0.01)
+    monkeypatch.setattr(compaction, "ROWS", 3)
+    app = create_app(Settings(), database)
+    browser = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+
+    async def log(id_: str, sequence: int) -> tuple[int, bool]:
+        points = [{"key": "loss", "step": sequence, "value": 0.5}]
+        sent = {"query": LOG, "variables": {"id": id_, "sequence": sequence, "points": points}}
+        payload = (await browser.post("/graphql", json=sent)).json()["data"]["logMetrics"]
+        return payload["pointCount"], payload["replayed"]
+
+    async with app.router.lifespan_context(app), browser, asyncio.timeout(10):
+        made = (await browser.post("/graphql", json={"query": CREATE})).json()
+        id_ = made["data"]["createExperiment"]["experiment"]["id"]
+        assert [await log(id_, sequence) for sequence in range(3)] == [(1, False)] * 3
+        async with database.connection() as connection:
+            while tuple(await connection.fetchrow(LEFT)) != (0, 1):  # noqa: ASYNC110 - PostgreSQL has no event for it
+                await asyncio.sleep(0.05)
+        assert await log(id_, 1) == (0, True)
