@@ -12,7 +12,7 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check demo lint format lock bench-read bench-metrics graphiql schema migrate clean
+.PHONY: help serve test check demo watch lint format lock bench-read bench-metrics graphiql live schema migrate clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -23,8 +23,11 @@ serve: $(VENV)/.server ## Serve on http://127.0.0.1:8000 with an embedded Postgr
 test: lint ## Run linters, type checker and all tests (ARGS="-k socket").
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
-demo: $(VENV)/.demo ## Train real models and send everything to a running server.
+demo: $(VENV)/.demo ## Train real models and send everything to a running server (ARGS="--seconds 60").
 	@exec $(BIN)/python -m demo $(ARGS)
+
+watch: $(VENV)/.demo ## Draw what is being trained, live (ARGS="validation/loss --namespace vision").
+	@exec $(BIN)/python examples/watch.py $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and the Dockerfile.
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
@@ -37,6 +40,9 @@ bench-read: $(VENV)/.dev ## Measure reads against the floor and PostGraphile.
 
 bench-metrics: $(VENV)/.dev ## Measure metrics against a bare COPY and MLflow.
 	@exec $(BIN)/python -m benchmarks.metrics $(ARGS)
+
+live: ## Build the bundled page of live curves (needs Node and npm).
+	npm --prefix examples/live ci && npm --prefix examples/live run build
 
 schema: $(VENV)/.server ## Print the schema into graphql_schema/schema.graphql.
 	@$(BIN)/modelbox-server schema > $(VENV)/schema.graphql && mv $(VENV)/schema.graphql graphql_schema/schema.graphql
@@ -53,7 +59,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew (UPGRADE=--upgrade for newer
 	$(COMPILE) -c requirements/dev.txt -o requirements/server.txt pyproject.toml
 
 clean: ## Remove what was built; the data in .modelbox stays.
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis web/graphiql/node_modules
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis web/graphiql/node_modules examples/live/node_modules
 
 # One stamp a lock file: installed once, and again when the lock or the project file changes.
 $(VENV)/.%: requirements/%.txt pyproject.toml

@@ -1,7 +1,7 @@
-"""GraphiQL as files of our own: the page at `/` and its hashed assets, under a strict policy.
+"""Pages of our own and their hashed assets, under a strict policy: GraphiQL at `/`, live curves at `/live`.
 
-The files are built from `web/graphiql` by `make graphiql` and committed, so that serving needs no
-Node. All addresses in the page are relative: it works below any base path.
+The files are built from `web/graphiql` and `examples/live` by `make graphiql` and `make live` and committed, so that
+serving needs no Node. All addresses in the pages are relative: they work below any base path.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 BUNDLE = Path(__file__).parent / "static" / "graphiql"
+LIVE = Path(__file__).parent / "static" / "live"
 
 # `'self'` covers same-origin WebSockets too (CSP level 3). Styles stay inline because the editor
 # measures text by writing them; scripts never are.
@@ -50,20 +51,26 @@ ASSET_HEADERS = {
 
 
 def web_routes() -> list[BaseRoute]:
-    """The page at `/` and what it loads below `/assets`; hand them to the application's routes.
+    """The pages and what they load below `/assets` and `/live`; hand them to the application's routes.
 
-    Raises FileNotFoundError or RuntimeError when the bundle is missing: a server without its page
+    Raises FileNotFoundError or RuntimeError when a bundle is missing: a server without its pages
     should not start.
     """
-    content = (BUNDLE / "index.html").read_bytes()
+    return [
+        _page("/", BUNDLE, "graphiql"),
+        _page("/live", LIVE, "live"),
+        Mount("/assets", app=_Assets(directory=BUNDLE / "assets"), name="assets"),
+        Mount("/live", app=_Assets(directory=LIVE / "live"), name="live-assets"),
+    ]
+
+
+def _page(path: str, bundle: Path, name: str) -> BaseRoute:
+    content = (bundle / "index.html").read_bytes()
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(content, headers=PAGE_HEADERS)
 
-    return [
-        Route("/", page, methods=["GET"], name="graphiql"),
-        Mount("/assets", app=_Assets(directory=BUNDLE / "assets"), name="assets"),
-    ]
+    return Route(path, page, methods=["GET"], name=name)
 
 
 class _Assets(StaticFiles):

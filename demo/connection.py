@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
+
+PATIENCE = 30.0
+"""Seconds for which a change is sent again and again while no server answers."""
+
+PAUSE = 0.5
+"""Seconds between two attempts."""
 
 
 class DemoFailed(Exception):
     """The server refused something, or is not there; the message says what to do."""
+
+
+class NotThere(DemoFailed):
+    """No server answers; one may soon."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +50,35 @@ class Connection:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
-            raise DemoFailed(_refusal(error)) from error
+            raise (NotThere if error.code == 503 else DemoFailed)(_refusal(error)) from error
         except OSError as error:
-            raise DemoFailed(f"No server answers at {self.url} ({error}). Start one with `make serve`.") from error
+            raise NotThere(f"No server answers at {self.url} ({error}). Start one with `make serve`.") from error
         if "errors" in answer:
             raise DemoFailed(answer["errors"][0]["message"])
         data: dict[str, Any] = answer["data"]
         return data
 
-    def change(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The payload of a mutation, which must not be refused. Raises DemoFailed."""
-        (payload,) = self.send(query, **variables).values()
+    def change(self, query: str, input: dict[str, Any]) -> dict[str, Any]:
+        """The payload of a mutation, which must not be refused.
+
+        While no server answers it is sent again: a writer's sequence or a key makes that safe. Raises DemoFailed.
+        """
+        wanted = input if "writer" in input else {"idempotencyKey": str(uuid4()), **input}
+        (payload,) = self._sent(query, wanted).values()
         for error in payload["userErrors"]:
             raise DemoFailed(f"{error['code']}: {error['message']}")
         changed: dict[str, Any] = payload
         return changed
+
+    def _sent(self, query: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        limit = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.send(query, input=wanted)
+            except NotThere:
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(PAUSE)
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

@@ -18,6 +18,7 @@ from sklearn.neural_network import MLPClassifier
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 CLASSES = np.arange(10)
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,39 @@ def network(hyperparameters: dict[str, Any]) -> MLPClassifier:
     )
 
 
-def epochs(model: MLPClassifier, data: dict[str, Split], count: int) -> Iterator[dict[str, float]]:
-    """Train for so many passes over the data; after each, its metrics."""
+def training(
+    model: MLPClassifier, data: dict[str, Split], hyperparameters: dict[str, Any], epochs: int
+) -> Iterator[dict[str, float]]:
+    """Train for so many passes over the data; the metrics of each step, and at the end of a pass those of all data."""
+    train = data["train"]
+    order = np.random.default_rng(hyperparameters["seed"])
+    for _ in range(epochs):
+        *steps, last = batches(len(train.digits), order)
+        for rows in steps:
+            yield {"train/loss": step(model, train, rows)}
+        yield {"train/loss": step(model, train, last), **judged(model, data)}
+
+
+def batches(count: int, order: np.random.Generator) -> list[Labels]:
+    """Rows in a random order, a batch at a time; this pass leaves out the few that fill no batch."""
+    rows = order.permutation(count)
+    return [rows[first : first + BATCH_SIZE] for first in range(0, count - BATCH_SIZE + 1, BATCH_SIZE)]
+
+
+def step(model: MLPClassifier, train: Split, rows: Labels) -> float:
+    """Learn from these examples; how wrong the network was about them."""
+    model.partial_fit(train.images[rows], train.digits[rows], classes=CLASSES)
+    return float(model.loss_)
+
+
+def judged(model: MLPClassifier, data: dict[str, Split]) -> dict[str, float]:
+    """How well it does on what it learns from, and on what it never saw."""
     train, validation = data["train"], data["validation"]
-    for _ in range(count):
-        model.partial_fit(train.images, train.digits, classes=CLASSES)
-        yield {
-            "train/loss": float(model.loss_),
-            "train/accuracy": float(model.score(train.images, train.digits)),
-            "validation/loss": float(
-                log_loss(validation.digits, model.predict_proba(validation.images), labels=CLASSES)
-            ),
-            "validation/accuracy": float(model.score(validation.images, validation.digits)),
-        }
+    return {
+        "train/accuracy": float(model.score(train.images, train.digits)),
+        "validation/loss": float(log_loss(validation.digits, model.predict_proba(validation.images), labels=CLASSES)),
+        "validation/accuracy": float(model.score(validation.images, validation.digits)),
+    }
 
 
 def save(model: MLPClassifier, path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,45 @@ from sklearn.neural_network import MLPClassifier
 
 from demo import digits, mutations
 from demo.connection import Connection
+from demo.writer import MetricWriter
 
-EPOCHS = 15
-CHECKPOINT_EVERY = 5
+EPOCHS = 30
+CHECKPOINT_EVERY = 10
+"""Epochs."""
+
+
+class Stopped(Exception):
+    """Somebody wants the jobs to end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all jobs share. `seconds` is how long the training of one should take, so that it can be watched."""
+
+    namespace: str
+    data: dict[str, digits.Split]
+    datasets: dict[str, str]
+    folder: Path
+    seconds: float
+    stop: threading.Event
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches a pass over the training data has."""
+        return len(self.data["train"].digits) // digits.BATCH_SIZE
+
+    def paced(self, step: int, began: float) -> None:
+        """Wait until a step is due. Raises Stopped."""
+        due = began + self.seconds * step / (EPOCHS * self.steps_per_epoch)
+        if self.stop.wait(max(0.0, due - time.monotonic())):
+            raise Stopped
 
 
 @dataclass(frozen=True)
 class Finished:
     """A finished job: its best checkpoint is what is worth registering."""
 
+    setting: str
     experiment: str
     checkpoint: str
     model: MLPClassifier
@@ -44,16 +75,9 @@ class Job:
 
     server: Connection
     experiment: str
+    setting: str
     name: str
     folder: Path
-
-    def log(self, object_id: str, metrics: dict[str, float], step: int) -> None:
-        """Report metrics. The key makes a retry safe: the same epoch is never stored twice."""
-        points = [{"key": key, "value": value, "step": step, "wallTime": now()} for key, value in metrics.items()]
-        key = f"{object_id}/{step}"
-        self.server.change(
-            mutations.LOG_METRICS, input={"objectId": object_id, "points": points, "idempotencyKey": key}
-        )
 
     @contextmanager
     def span(self, name: str, **metadata: Any) -> Iterator[None]:
@@ -61,69 +85,68 @@ class Job:
         began = now()
         yield
         event = {"objectId": self.experiment, "name": name, "source": "trainer", "at": began, "endedAt": now()}
-        self.server.change(mutations.LOG_EVENTS, input={"events": [{**event, "metadata": metadata}]})
+        self.server.change(mutations.LOG_EVENTS, {"events": [{**event, "metadata": metadata}]})
 
-    def checkpoint(self, model: MLPClassifier, step: int, metrics: dict[str, float]) -> tuple[str, dict[str, Any]]:
-        """Save the weights, and report the checkpoint, its metrics and where its file lies."""
+    def checkpoint(self, model: MLPClassifier, epoch: int, step: int, accuracy: float) -> Finished:
+        """Save the weights, and report the checkpoint, its metric and where its file lies."""
         with self.span("checkpoint_write", step=step):
             file = digits.save(model, self.folder / self.name / f"step-{step:04}.npz")
-        wanted = {"experimentId": self.experiment, "step": step, "epoch": float(step), "name": f"epoch {step}"}
-        id_: str = self.server.change(mutations.CREATE_CHECKPOINT, input=wanted)["checkpoint"]["id"]
-        self.log(id_, {"validation/accuracy": metrics["validation/accuracy"]}, step)
+        wanted = {"experimentId": self.experiment, "step": step, "epoch": float(epoch), "name": f"epoch {epoch}"}
+        id_: str = self.server.change(mutations.CREATE_CHECKPOINT, wanted)["checkpoint"]["id"]
+        point = {"key": "validation/accuracy", "value": accuracy, "step": step, "wallTime": now()}
+        self.server.change(mutations.LOG_METRICS, {"objectId": id_, "points": [point]})
         track(self.server, id_, "weights", "CHECKPOINT", file)
-        return id_, file
+        return Finished(self.setting, self.experiment, id_, deepcopy(model), file, accuracy)
 
 
 def track(server: Connection, object_id: str, name: str, kind: str, file: dict[str, Any]) -> None:
     """Report a file where it lies."""
     artifact = {"name": name, "kind": kind, "files": [file]}
-    server.change(mutations.TRACK_ARTIFACTS, input={"objectId": object_id, "artifacts": [artifact]})
+    server.change(mutations.TRACK_ARTIFACTS, {"objectId": object_id, "artifacts": [artifact]})
 
 
-def run(
-    server: Connection,
-    name: str,
-    *,
-    namespace: str,
-    hyperparameters: dict[str, Any],
-    data: dict[str, digits.Split],
-    datasets: dict[str, str],
-    folder: Path,
-) -> Finished:
-    """Train one network and report everything as it happens."""
-    experiment = server.change(
-        mutations.CREATE_EXPERIMENT,
-        input={
-            "namespace": namespace,
-            "name": name,
-            "group": "hidden layers",
-            "framework": "SKLEARN",
-            "hyperparameters": hyperparameters,
-            "environment": {"python": platform.python_version(), "scikit-learn": sklearn.__version__},
-            "labels": ["demo"],
-            "stallAfterSeconds": 120,
-        },
-    )["experiment"]["id"]
-    job = Job(server, experiment, name, folder)
+def run(server: Connection, plan: Plan, setting: str, name: str, hyperparameters: dict[str, Any]) -> Finished:
+    """Train one network and report everything as it happens. Raises Stopped."""
+    wanted = {
+        "namespace": plan.namespace,
+        "name": name,
+        "group": "hidden layers",
+        "framework": "SKLEARN",
+        "hyperparameters": hyperparameters,
+        "environment": {"python": platform.python_version(), "scikit-learn": sklearn.__version__},
+        "labels": ["demo"],
+        "stallAfterSeconds": 120,
+    }
+    experiment = server.change(mutations.CREATE_EXPERIMENT, wanted)["experiment"]["id"]
     for role in ("train", "validation"):
-        server.change(mutations.USE_DATASET, input={"objectId": experiment, "datasetId": datasets[role], "role": role})
-    with job.span("training", epochs=EPOCHS):
-        finished = _train(job, hyperparameters, data)
-    server.change(mutations.FINISH_EXPERIMENT, input={"id": experiment, "status": "COMPLETED"})
-    return finished
+        use = {"objectId": experiment, "datasetId": plan.datasets[role], "role": role}
+        server.change(mutations.USE_DATASET, use)
+    job = Job(server, experiment, setting, name, plan.folder)
+    status = "FAILED"
+    try:
+        with job.span("training", epochs=EPOCHS):
+            best = _train(job, plan, hyperparameters)
+        status = "COMPLETED"
+    except Stopped:
+        status = "KILLED"
+        raise
+    finally:
+        server.change(mutations.FINISH_EXPERIMENT, {"id": experiment, "status": status})
+    return best
 
 
-def _train(job: Job, hyperparameters: dict[str, Any], data: dict[str, digits.Split]) -> Finished:
+def _train(job: Job, plan: Plan, hyperparameters: dict[str, Any]) -> Finished:
     model = digits.network(hyperparameters)
+    writer = MetricWriter(job.server, job.experiment, "trainer")
     saved: list[Finished] = []
     began = time.monotonic()
-    for step, metrics in enumerate(digits.epochs(model, data, EPOCHS), 1):
-        job.log(job.experiment, {**metrics, "time/elapsed": time.monotonic() - began}, step)
-        print(
-            f"  {job.name}  epoch {step:2}  loss {metrics['train/loss']:.3f}  "
-            f"accuracy {metrics['validation/accuracy']:.3f}"
-        )
-        if step % CHECKPOINT_EVERY == 0:
-            id_, file = job.checkpoint(model, step, metrics)
-            saved.append(Finished(job.experiment, id_, deepcopy(model), file, metrics["validation/accuracy"]))
+    for step, metrics in enumerate(digits.training(model, plan.data, hyperparameters, EPOCHS), 1):
+        plan.paced(step, began)
+        writer.add(step, metrics)
+        epoch, rest = divmod(step, plan.steps_per_epoch)
+        if rest == 0 and epoch % CHECKPOINT_EVERY == 0:
+            writer.flush()
+            accuracy = metrics["validation/accuracy"]
+            print(f"  {job.name}  epoch {epoch}  loss {metrics['train/loss']:.3f}  accuracy {accuracy:.3f}")
+            saved.append(job.checkpoint(model, epoch, step, accuracy))
     return max(saved, key=lambda each: each.accuracy)

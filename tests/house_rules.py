@@ -21,7 +21,7 @@ FUNCTION_LINES = 40
 MEDIAN_LINES = 8
 
 SERVER = ("app", "graphql_schema", "db")
-OUTSIDE = ("tests", "demo", "benchmarks")
+OUTSIDE = ("tests", "demo", "examples", "benchmarks")
 # What each room may import of the others; nobody imports what is outside the server.
 BELOW: Mapping[str, frozenset[str]] = {
     "db": frozenset(),

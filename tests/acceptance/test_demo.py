@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from demo.job import CHECKPOINT_EVERY, EPOCHS
-from tests.acceptance.server import Server, clean_environment
+from demo.writer import STEPS_A_CALL
+from tests.acceptance.server import Server, clean_environment, wait_until
 
 pytestmark = pytest.mark.acceptance
 REPOSITORY = Path(__file__).parents[2]
@@ -39,7 +41,7 @@ GRAPH = """
     nodes {
       status endedAt hyperparameters datasets { nodes { role } }
       metrics { nodes { key count lastStep } }
-      metric(key: "train/loss") { points(first: 100) { nodes { step wallTime value } } }
+      metric(key: "train/loss") { columns { steps wallTimes values } }
       latestCheckpoint { step }
       bestCheckpoint(metric: "validation/accuracy") { metric(key: "validation/accuracy") { last } }
       eventDurations { name count }
@@ -49,7 +51,10 @@ GRAPH = """
 }
 """
 
+STEPS_A_PASS = 16
+STEPS = EPOCHS * STEPS_A_PASS
 AGAIN = "{ models { nodes { versions { totalCount } tagHistory { nodes { tag } } } } datasets { totalCount } }"
+FAST = [sys.executable, "-m", "demo", "--seconds", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +69,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def demo(server: Server) -> subprocess.CompletedProcess[str]:
     environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "demo"]
     return subprocess.run(
-        command, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=300, check=False
+        FAST, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -84,27 +88,38 @@ def graph(server: Server, printed: str) -> dict[str, Any]:
     return found
 
 
-def test_it_ends_with_the_nested_query(printed: str) -> None:
-    assert '"path": "demo/digits"' in printed
-    assert printed.count("epoch ") >= 3 * EPOCHS
+def test_it_ends_with_what_the_server_answers(printed: str) -> None:
+    assert "make watch" in printed
+    assert printed.count("  epoch ") == 6 * EPOCHS // CHECKPOINT_EVERY
+    _, compared, seeds, curves, registered = printed.split("\n\n")[-5:]
+    assert {"hidden.0", "optimizer.lr", "validation/loss"} <= {line.split()[0] for line in compared.splitlines()[2:]}
+    assert [line.split("]")[0].strip() for line in seeds.splitlines()[2:]] == ["[16", "[96", "[64, 32"]
+    assert seeds.count("±") == 3 * 4
+    assert curves.count(f"of {STEPS} points") == 3
+    assert "demo/digits/digit-reader  image-classification" in registered
+    assert registered.count("sha256:") == 3
 
 
-def test_every_epoch_is_stored_once(graph: dict[str, Any]) -> None:
-    assert graph["experiments"]["totalCount"] == 2
+def test_every_step_is_stored_once(graph: dict[str, Any]) -> None:
+    assert graph["experiments"]["totalCount"] == 4
     for experiment in graph["experiments"]["nodes"]:
         assert (experiment["status"], bool(experiment["endedAt"])) == ("COMPLETED", True)
-        assert {series["count"] for series in experiment["metrics"]["nodes"]} == {EPOCHS}
-        points = experiment["metric"]["points"]["nodes"]
-        assert [point["step"] for point in points] == list(range(1, EPOCHS + 1))
-        assert points[-1]["value"] < points[0]["value"], "it learned nothing"
+        counts = {series["key"]: series["count"] for series in experiment["metrics"]["nodes"]}
+        assert counts.pop("train/loss") == STEPS
+        assert counts == dict.fromkeys(("train/accuracy", "validation/accuracy", "validation/loss"), EPOCHS)
+        columns = experiment["metric"]["columns"]
+        assert columns["steps"] == list(range(1, STEPS + 1))
+        assert columns["wallTimes"] == sorted(columns["wallTimes"])
+        first, last = columns["values"][:STEPS_A_PASS], columns["values"][-STEPS_A_PASS:]
+        assert sum(last) < sum(first) / 2, "it learned nothing"
         assert [use["role"] for use in experiment["datasets"]["nodes"]] == ["validation", "train"]
 
 
 def test_checkpoints_lead_to_the_files_that_were_written(graph: dict[str, Any]) -> None:
     for experiment in graph["experiments"]["nodes"]:
         checkpoints = experiment["checkpoints"]["nodes"]
-        assert [each["step"] for each in checkpoints] == list(range(EPOCHS, 0, -CHECKPOINT_EVERY))
-        assert experiment["latestCheckpoint"]["step"] == EPOCHS
+        assert [each["step"] for each in checkpoints] == list(range(STEPS, 0, -CHECKPOINT_EVERY * STEPS_A_PASS))
+        assert experiment["latestCheckpoint"]["step"] == STEPS
         spans = {span["name"]: span["count"] for span in experiment["eventDurations"]}
         assert spans == {"checkpoint_write": EPOCHS // CHECKPOINT_EVERY, "training": 1}
         for file in [each["artifacts"]["nodes"][0]["files"]["nodes"][0] for each in checkpoints]:
@@ -136,11 +151,38 @@ def test_run_again_it_adds_and_moves_the_tag(server: Server, printed: str) -> No
     assert found["datasets"]["totalCount"] == 3
 
 
+def test_a_server_that_restarts_loses_nothing(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    server.ready()
+    port = server.address.rpartition(":")[2]
+    environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "demo", "--seconds", "8"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            wait_until(lambda: points(server) > 6 * 2 * STEPS_A_CALL)
+            server.end(signal.SIGKILL)
+            server.discard()
+            server = Server(tmp_path / "data", "--port", port)
+            server.ready()
+            threading.Thread(target=server.process.communicate, daemon=True).start()
+            running.communicate(timeout=120)
+            assert running.returncode == 0
+            assert points(server) == 6 * STEPS
+        finally:
+            running.kill()
+            server.discard()
+
+
+def points(server: Server) -> int:
+    """How many points of the loss the experiments have."""
+    found = server.graphql('{ experiments { nodes { metric(key: "train/loss") { count } } } }')["experiments"]["nodes"]
+    return sum(each["metric"]["count"] for each in found if each["metric"])
+
+
 def test_without_a_server_it_says_what_to_do(server: Server) -> None:
     environment = {**clean_environment(), "MODELBOX_URL": "http://127.0.0.1:9", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "demo"]
     done = subprocess.run(
-        command, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=60, check=False
+        FAST, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert "Start one with `make serve`" in done.stderr

@@ -1,4 +1,4 @@
-"""The bundled GraphiQL page: whole, self-contained, and under its policy."""
+"""The bundled pages: whole, self-contained, and under their policy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from starlette.routing import Mount
 from app import web
 
 ORIGIN = "http://modelbox.test"
+FOLDERS = {"assets/": web.BUNDLE / "assets", "live/": web.LIVE / "live"}
+FILES = [file for folder in FOLDERS.values() for file in sorted(folder.iterdir())]
+PAGES = pytest.mark.parametrize("name", ["", "live"])
 
 
 class _Addresses(HTMLParser):
@@ -54,8 +57,11 @@ async def browser(base: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_page_and_all_that_it_loads_are_served_below_any_base_path(browser: httpx.AsyncClient, base: str) -> None:
-    page = await browser.get(base)
+@PAGES
+async def test_page_and_all_that_it_loads_are_served_below_any_base_path(
+    browser: httpx.AsyncClient, base: str, name: str
+) -> None:
+    page = await browser.get(base + name)
     addresses = _parse(page.text).found
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -66,8 +72,9 @@ async def test_page_and_all_that_it_loads_are_served_below_any_base_path(browser
         assert asset.content
 
 
-async def test_page_names_nothing_outside_its_origin(browser: httpx.AsyncClient, base: str) -> None:
-    parsed = _parse((await browser.get(base)).text)
+@PAGES
+async def test_page_names_nothing_outside_its_origin(browser: httpx.AsyncClient, base: str, name: str) -> None:
+    parsed = _parse((await browser.get(base + name)).text)
 
     assert parsed.inline_scripts == 0
     for _, address in parsed.found:
@@ -75,8 +82,9 @@ async def test_page_names_nothing_outside_its_origin(browser: httpx.AsyncClient,
         assert address.startswith("./"), address
 
 
-async def test_page_carries_its_policy(browser: httpx.AsyncClient, base: str) -> None:
-    headers = (await browser.get(base)).headers
+@PAGES
+async def test_page_carries_its_policy(browser: httpx.AsyncClient, base: str, name: str) -> None:
+    headers = (await browser.get(base + name)).headers
 
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["script-src"] == "'self'"
@@ -88,33 +96,34 @@ async def test_page_carries_its_policy(browser: httpx.AsyncClient, base: str) ->
 
 
 async def test_every_asset_is_cached_by_its_hash(browser: httpx.AsyncClient, base: str) -> None:
-    files = sorted((web.BUNDLE / "assets").iterdir())
-
-    assert files
-    for file in files:
-        answer = await browser.get(f"{base}assets/{file.name}")
+    assert {file.parent for file in FILES} == set(FOLDERS.values())
+    for address, file in [(name, file) for name, folder in FOLDERS.items() for file in folder.iterdir()]:
+        answer = await browser.get(f"{base}{address}{file.name}")
         assert re.search(r"-[\w-]{8}\.\w+$", file.name), file.name
         assert answer.content == file.read_bytes()
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["assets/", "assets/absent.js", "assets/..%2findex.html", "assets/%2e%2e/index.html"])
+@pytest.mark.parametrize(
+    "path", ["assets/", "live/", "assets/absent.js", "assets/..%2findex.html", "assets/%2e%2e/index.html"]
+)
 async def test_nothing_else_is_served(browser: httpx.AsyncClient, base: str, path: str) -> None:
     assert (await browser.get(base + path)).status_code == 404
 
 
-async def test_page_only_answers_reads(browser: httpx.AsyncClient, base: str) -> None:
-    assert (await browser.head(base)).status_code == 200
-    assert (await browser.post(base)).status_code == 405
+@PAGES
+async def test_page_only_answers_reads(browser: httpx.AsyncClient, base: str, name: str) -> None:
+    assert (await browser.head(base + name)).status_code == 200
+    assert (await browser.post(base + name)).status_code == 405
 
 
 def test_styles_and_scripts_load_nothing_from_outside() -> None:
     outside = re.compile(rb"""(?:@import\s*|url\(\s*|import\(\s*|from\s*)["']?(?:https?:)?//[^"')\s]+""")
-    for file in (web.BUNDLE / "assets").iterdir():
+    for file in FILES:
         assert not outside.findall(file.read_bytes()), file.name
 
 
 def test_scripts_need_no_evaluation() -> None:
-    for file in (web.BUNDLE / "assets").glob("*.js"):
-        assert not re.search(rb"\beval\(|\bnew Function\(", file.read_bytes()), file.name
+    for file in FILES:
+        assert file.suffix != ".js" or not re.search(rb"\beval\(|\bnew Function\(", file.read_bytes()), file.name
