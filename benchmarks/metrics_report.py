@@ -49,6 +49,8 @@ def goals(figures: Figures) -> Iterator[Goal]:
             if reading.name.startswith(name):
                 yield Goal(reading.name, reading.milliseconds, bound, "ms", at_most=True)
     if figures.sustained:
+        arrived = figures.sustained.arrived / figures.sustained.wanted
+        yield Goal("half of the peak rate: arrived by wanted", arrived, 0.98)
         name = "the tail at half of the peak rate: last third by the third before"
         yield Goal(name, figures.sustained.growth, 1.5, at_most=True)
 
