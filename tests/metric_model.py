@@ -87,8 +87,8 @@ def points_of(columns: Columns) -> list[Point]:
 
 
 def bits(value: float | None) -> bytes | None:
-    """All 64 bits of a double, by which −0.0 differs from 0.0, and NaN equals itself."""
-    return None if value is None else struct.pack(">d", value)
+    """All 64 bits of a double, by which −0.0 differs from 0.0; of NaN, which comes as a word, those of one."""
+    return None if value is None else struct.pack(">d", math.nan if math.isnan(value) else value)
 
 
 def defined(points: Sequence[Point]) -> Defined:

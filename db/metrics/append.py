@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from db.metrics.series_part import Opaque
 from db.metrics.series_rows import Kept
 from db.metrics.stream import stream_of
 from db.metrics.tail import encode
-from db.read.source import BY_KIND, ENTITIES, EXPERIMENT
+from db.read.source import BY_KIND, ENTITIES
 from db.transaction import Result, Transaction
 from db.verbs import entity, experiments
 from db.verbs.entity import Home
@@ -35,13 +36,14 @@ PREFIXES: Final = tuple(source.prefix for source in ENTITIES)
 LEG: Final = 0
 
 OWNERS: Final = f"""
-    SELECT o.id, o.kind, {entity.HOME} FROM object o
+    SELECT o.id, o.kind, b.at AS heard_of, {entity.HOME} FROM object o
     JOIN namespace h ON h.tenant_id = $1 AND h.id = o.namespace_id AND h.visible
+    LEFT JOIN heartbeat b ON b.tenant_id = $1 AND b.experiment_id = o.id
     WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND o.deleted_at IS NULL AND NOT EXISTS (
         SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
     )
 """
-"""The objects of these ids that are not deleted, and where they live."""
+"""The objects of these ids that are not deleted, where they live, and their last signs of life."""
 
 MARK: Final = """
     INSERT INTO metric_writer AS known (tenant_id, owner_id, writer, applied, fresh)
@@ -115,8 +117,8 @@ class Accepted:
     call: Logged
     batch: Batch
     owner_id: UUID
-    kind: str
     home: Home
+    heard_of: datetime | None
     is_new: bool = True
 
 
@@ -172,7 +174,7 @@ def _accepted(call: Logged, batch: Batch, row: Mapping[str, Any] | None) -> Acce
         kind = next(source.kind for source in ENTITIES if source.prefix == prefix).lower().replace("_", " ")
         raise NotFound(f"There is no {kind} {batch.object_id}, or you may not see it.", path=_path(batch))
     entity.require(call.tx, home, Role.WRITER, _path(batch), kind=row["kind"], object_id=row["id"])
-    return Accepted(call, batch, row["id"], row["kind"], home)
+    return Accepted(call, batch, row["id"], home, row["heard_of"])
 
 
 def _sees(call: Logged, home: Home) -> bool:
@@ -201,7 +203,7 @@ async def _give_signs_of_life(new: Sequence[Accepted]) -> None:
     """Logging is a sign of life of an experiment, which ends STALLED: in the name of the first who logged."""
     first: dict[UUID, Transaction] = {}
     for batch in new:
-        if batch.kind == EXPERIMENT.kind:
+        if batch.heard_of is not None and experiments.is_due(batch.heard_of, batch.call.tx.now):
             first.setdefault(batch.owner_id, batch.call.tx)
     if first:
         await experiments.signs_of_life(first)

@@ -21,14 +21,17 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Figures:
-    """What the table `series` keeps, a value for each of several series. Fields are its columns."""
+    """What the table `series` keeps, a value for each of several series. Fields are its columns.
+
+    Times are microseconds since 1970.
+    """
 
     count: Sequence[int]
     non_finite_count: Sequence[int]
     first_step: Sequence[int | None]
     last_step: Sequence[int | None]
-    first_at: Sequence[datetime | None]
-    last_at: Sequence[datetime | None]
+    first_at: Sequence[int | None]
+    last_at: Sequence[int | None]
     first: Sequence[float | None]
     last: Sequence[float | None]
     min: Sequence[float | None]
@@ -57,12 +60,15 @@ def figures(columns: Columns, counts: Ints) -> Figures:
     low = groups.first(finite & (values == least[groups.of]))
     high = groups.first(finite & (values == greatest[groups.of]))
     known = finite_count > 0
+    times = columns.times
+    earliest, latest = groups.least(np.where(times == NONE, _NEVER, times)), groups.greatest(times)
     return Figures(
         count=counts.tolist(),
         non_finite_count=(counts - finite_count).tolist(),
         first_step=_listed(least_step, least_step != _NEVER),
         last_step=_listed(greatest_step, greatest_step != NONE),
-        **_moments(columns.times, groups),
+        first_at=_listed(earliest, earliest != _NEVER),
+        last_at=_listed(latest, latest != NONE),
         first=values[first].tolist(),
         last=values[last].tolist(),
         min=_listed(values[low], known),
@@ -104,13 +110,6 @@ class _Groups:
         return np.clip(rows, self.starts, self.ends - 1)
 
 
-def _moments(times: Ints, groups: _Groups) -> dict[str, Any]:
-    earliest = groups.least(np.where(times == NONE, _NEVER, times))
-    latest = groups.greatest(times)
-    found = {"first_at": (earliest, _NEVER), "last_at": (latest, NONE)}
-    return {name: [None if at == none else moment(at) for at in ats.tolist()] for name, (ats, none) in found.items()}
-
-
 def moment(microseconds: int) -> datetime:
     """A time as a datetime."""
     return _EPOCH + timedelta(microseconds=microseconds)
@@ -123,12 +122,27 @@ def microseconds(at: datetime) -> int:
 
 def _means(values: Floats, finite: Bools, counts: Ints, bounds: tuple[Floats, Floats]) -> Floats:
     """The mean of each group's finite values; right even where their sum is beyond a double."""
-    if len(counts) == len(values):
+    size = len(values) // len(counts)
+    if size == 1 and len(counts) == len(values):
         return values
+    means = _even_means(values, len(counts), size) if (counts == size).all() else None
+    if means is not None:
+        return _between(means, bounds)
     listed, ends = values[finite].tolist(), np.cumsum(counts).tolist()
-    means = [_mean(listed[end - count : end]) for end, count in zip(ends, counts.tolist(), strict=True)]
-    # Rounding may put the mean of equal values beside them.
-    clipped: Floats = np.clip(np.array(means), *bounds)
+    found = [_mean(listed[end - count : end]) for end, count in zip(ends, counts.tolist(), strict=True)]
+    return _between(np.array(found), bounds)
+
+
+def _even_means(values: Floats, groups: int, size: int) -> Floats | None:
+    """Of groups of one size without NaN and infinities, by numpy's pairwise sums; None where one is beyond a double."""
+    with np.errstate(over="ignore"):
+        means: Floats = values.reshape(groups, size).sum(axis=1) / size
+    return means if np.isfinite(means).all() else None
+
+
+def _between(means: Floats, bounds: tuple[Floats, Floats]) -> Floats:
+    """Rounding may put the mean of equal values beside them."""
+    clipped: Floats = np.clip(means, *bounds)
     return clipped
 
 

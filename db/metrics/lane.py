@@ -1,7 +1,7 @@
 """Group commit: calls that log at the same time share one transaction, and each is answered after its commit.
 
-While one transaction runs, the next calls gather; so the more there is to do, the larger the groups become. A lone
-call waits for nobody.
+While transactions run, the next calls gather; so the more there is to do, the larger the groups become. A lone call
+waits for nobody.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import asyncpg
 
 from db.access import Caller
 from db.engine import Database
-from db.errors import DomainError
+from db.errors import DomainError, Unavailable
 from db.metrics.append import Logged, append
 from db.metrics.batch import Batch, batches
 from db.transaction import Answer, Call, Finish, Transaction, answered
 
+GROUPS: Final = 2
 GROUP_CALLS: Final = 512
 GROUP_POINTS: Final = 200_000
 
@@ -45,27 +46,36 @@ class Waiting:
 
 
 class Lane:
-    """The calls of one tenant: a group at a time."""
+    """The calls of one tenant, group by group.
+
+    Two groups may be under way: while PostgreSQL works for one, the calls of the other are read. The second is begun
+    when as many wait as the first holds, or else a few early calls would always make a small one.
+    """
 
     def __init__(self, database: Database, tenant_id: UUID) -> None:
         self._database = database
         self._tenant_id = tenant_id
         self._waiting: deque[Waiting] = deque()
-        self._work: asyncio.Task[None] | None = None
+        self._running: dict[asyncio.Task[None], int] = {}
 
     async def run(self, waiting: Waiting) -> str:
         """The answer to a call, once what it brought is durable."""
         self._waiting.append(waiting)
-        if self._work is None:
-            self._work = asyncio.create_task(self._run_all())
+        self._begin()
         return await waiting.done
 
-    async def _run_all(self) -> None:
-        try:
-            while self._waiting:
-                await self._run_group(self._next_group())
-        finally:
-            self._work = None
+    def _begin(self) -> None:
+        """Begin the next group, if there is enough for one."""
+        sizes = [*self._running.values()]
+        if self._waiting and len(sizes) < GROUPS and len(self._waiting) >= max(sizes, default=0):
+            group = self._next_group()
+            task = asyncio.create_task(self._run_group(group))
+            self._running[task] = len(group)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._begin()
 
     def _next_group(self) -> list[Waiting]:
         group = [self._waiting.popleft()]
@@ -78,16 +88,17 @@ class Lane:
         return group
 
     async def _run_group(self, group: Sequence[Waiting]) -> None:
-        """Answer all calls of a group; where one spoils it for all, each by itself."""
+        """Answer all calls of a group; where one spoils it for all, each half by itself, and so on."""
         try:
             await self._commit(group)
         except Exception as error:  # noqa: BLE001 - each caller is told
-            if len(group) == 1 or not isinstance(error, DomainError | asyncpg.PostgresError):
+            if len(group) == 1 or not _is_of_one(error):
                 for waiting in group:
                     _tell(waiting, error)
                 return
-            for waiting in group:
-                await self._run_group([waiting])
+            middle = len(group) // 2
+            await self._run_group(group[:middle])
+            await self._run_group(group[middle:])
 
     async def _commit(self, group: Sequence[Waiting]) -> None:
         async with self._database.transaction() as connection:
@@ -100,6 +111,14 @@ class Lane:
         self._database.committed(self._tenant_id, moved)
         for waiting, answer in zip(group, answers, strict=True):
             _tell(waiting, answer)
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Whether one call may have spoiled it for all.
+
+    When the database went away, nobody knows what was stored. To send it again is for those who can tell a replay.
+    """
+    return isinstance(error, DomainError | asyncpg.PostgresError) and not isinstance(error, Unavailable)
 
 
 def _logged(connection: asyncpg.Connection[Any], waiting: Waiting) -> Logged:

@@ -8,6 +8,8 @@ from dataclasses import fields
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import orjson
+
 from db.metrics.figures import Figures
 from db.metrics.lot import Lot
 from db.transaction import Transaction
@@ -15,14 +17,22 @@ from db.transaction import Transaction
 TYPES: Final[Mapping[str, str]] = {
     "count": "bigint", "non_finite_count": "bigint",
     "first_step": "bigint", "last_step": "bigint",
-    "first_at": "timestamptz", "last_at": "timestamptz",
+    "first_at": "bigint", "last_at": "bigint",
     "first": "float8", "last": "float8",
     "min": "float8", "min_step": "bigint", "max": "float8", "max_step": "bigint", "mean": "float8",
 }  # fmt: skip
-"""The figures and their types, in the order of `Figures`."""
+"""The figures and the types in which they are sent, in the order of `Figures`; times as microseconds since 1970."""
 
 NAMES: Final = tuple(field.name for field in fields(Figures))
 _LISTED: Final = ", ".join(f'"{name}"' for name in NAMES)
+
+
+def _moment(name: str) -> str:
+    """A time of so many microseconds: by days, for an interval counts seconds as a double does."""
+    day = 86_400_000_000
+    rest = f"({name} % {day}) * interval '1 microsecond'"
+    return f"timestamptz 'epoch' + make_interval(days => ({name} / {day})::int) + {rest}"
+
 
 _BEFORE: Final = "(known.count - known.non_finite_count)::float8"
 _ADDED: Final = "(new.count - new.non_finite_count)::float8"
@@ -54,12 +64,14 @@ MERGED: Final[Mapping[str, str]] = {
 }
 """How the figures of more points join those that are kept."""
 
+_SENT: Final = _LISTED.replace('"first_at"', _moment("first_at")).replace('"last_at"', _moment("last_at"))
+
 ADD: Final = f"""
     INSERT INTO series AS known
         (tenant_id, owner_id, key, leg, namespace_id, kind, {_LISTED}, updated_at, id)
-    SELECT $1, owner_id, key, 0, namespace_id, kind, {_LISTED}, $2, id
+    SELECT $1, owner_id, key, 0, namespace_id, kind, {_SENT}, $2, id
     FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::bigint[],
-        {", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(NAMES, 8))})
+        {", ".join(f"${number}::text::{TYPES[name]}[]" for number, name in enumerate(NAMES, 8))})
         AS new(owner_id, key, namespace_id, kind, id, {_LISTED})
     ON CONFLICT (tenant_id, owner_id, key, leg) DO UPDATE SET
         {", ".join(f'"{name}" = {merged.replace("new.", "excluded.")}' for name, merged in MERGED.items())},
@@ -81,7 +93,7 @@ async def add(tx: Transaction, lot: Lot, homes: Sequence[UUID]) -> list[Kept]:
     """Add the figures of points to their series, made where they are missing; how these are now."""
     new, names = lot.figures(), lot.names
     order = sorted(range(len(names)), key=names.__getitem__)
-    columns = ([getattr(new, name)[number] for number in order] for name in NAMES)
+    columns = (_array([getattr(new, name)[number] for number in order]) for name in NAMES)
     rows = await tx.fetch(
         ADD,
         tx.now,
@@ -94,3 +106,11 @@ async def add(tx: Transaction, lot: Lot, homes: Sequence[UUID]) -> list[Kept]:
     )
     found = {(row["owner_id"], row["key"]): Kept(row["kind"], row["id"], row["count"]) for row in rows}
     return [found[name] for name in names]
+
+
+def _array(numbers: Sequence[float | None]) -> str:
+    """Numbers as PostgreSQL's text of an array; the driver would take ten times as long to send them one by one."""
+    text = orjson.dumps(numbers).decode()
+    if text.count("null") != numbers.count(None):  # NaN and infinities, which JSON has no words for
+        text = ",".join("NULL" if number is None else repr(number) for number in numbers)
+    return "{" + text.strip("[]") + "}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from db import tables
@@ -32,28 +32,24 @@ TAKEN = """
 """
 """Which of these names are in use."""
 
-BEAT = """
-    UPDATE heartbeat SET at = $3
-    WHERE tenant_id = $1 AND experiment_id = $2 AND at < $3::timestamptz - interval '100 milliseconds' RETURNING true
-"""
-"""Note a sign of life, at most ten times a second: more would say nothing new."""
+HEARD: Final = timedelta(seconds=1)
+"""How often a sign of life is noted: more would say nothing new."""
 
-BEAT_ALL = """
+BEAT = """
     UPDATE heartbeat h SET at = $3 FROM (
-        SELECT experiment_id FROM heartbeat
-        WHERE tenant_id = $1 AND experiment_id = ANY($2) AND at < $3::timestamptz - interval '100 milliseconds'
+        SELECT experiment_id FROM heartbeat WHERE tenant_id = $1 AND experiment_id = ANY($2) AND at < $4
         ORDER BY experiment_id FOR NO KEY UPDATE
     ) due WHERE h.tenant_id = $1 AND h.experiment_id = due.experiment_id RETURNING h.experiment_id
 """
-"""The same for many, locked in one order."""
+"""Note signs of life of those that were not heard of just now; locked in one order."""
 
 WAKE = """
     UPDATE experiment e SET status = 'RUNNING', updated_at = $3, revision = e.revision + 1
     FROM namespace n
-    WHERE e.tenant_id = $1 AND e.id = $2 AND e.status = 'STALLED' AND n.tenant_id = $1 AND n.id = e.namespace_id
+    WHERE e.tenant_id = $1 AND e.id = ANY($2) AND e.status = 'STALLED' AND n.tenant_id = $1 AND n.id = e.namespace_id
     RETURNING e.id, e.name, n.id AS home_id, n.path AS home_path, n.root_id AS home_root, n.lineage AS home_lineage
 """
-"""End a stall, if there is one."""
+"""End the stalls of those that are stalled."""
 
 LINE_UP = "SELECT pg_advisory_xact_lock(hashtextextended('experiment parents of ' || $1::uuid, 0))"
 """Let one transaction of a tenant at a time change parents: two at once could close a circle."""
@@ -144,24 +140,22 @@ async def _new_parent(tx: Transaction, found: Found, text: str | None) -> UUID |
 
 
 async def sign_of_life(tx: Transaction, experiment_id: UUID) -> None:
-    """Note that an experiment lives, which ends STALLED.
-
-    For whatever a trainer sends: cheap, and cheaper still when it was heard of just now.
-    """
-    if await tx.fetchval(BEAT, experiment_id, tx.now):
-        woken = await tx.fetchrow(WAKE, experiment_id, tx.now)
-        if woken:
-            note_status(tx, woken, "STALLED", "RUNNING")
+    """Note that an experiment lives, which ends STALLED."""
+    await signs_of_life({experiment_id: tx})
 
 
 async def signs_of_life(by_experiment: Mapping[UUID, Transaction]) -> None:
     """The same for many experiments, each in the name of who showed it; the transactions share a connection."""
     tx = next(iter(by_experiment.values()))
-    for row in await tx.fetch(BEAT_ALL, list(by_experiment), tx.now):
-        mine = by_experiment[row["experiment_id"]]
-        woken = await mine.fetchrow(WAKE, row["experiment_id"], tx.now)
-        if woken:
-            note_status(mine, woken, "STALLED", "RUNNING")
+    due = await tx.fetch(BEAT, list(by_experiment), tx.now, tx.now - HEARD)
+    if due:
+        for woken in await tx.fetch(WAKE, [row["experiment_id"] for row in due], tx.now):
+            note_status(by_experiment[woken["id"]], woken, "STALLED", "RUNNING")
+
+
+def is_due(heard_of: datetime, now: datetime) -> bool:
+    """Whether an experiment that was heard of then needs another note of it."""
+    return heard_of < now - HEARD
 
 
 def note_status(tx: Transaction, row: Mapping[str, Any], before: str, after: str) -> None:
