@@ -34,7 +34,7 @@ from benchmarks.metrics_report import (
 from benchmarks.sustained import sustain
 from benchmarks.trackers import Databases, ModelBox, Tracker
 
-PARTS: Final = ("calls", "sizes", "small", "reads", "sustained", "fanout")
+PARTS: Final = ("calls", "small", "reads", "sizes", "sustained", "fanout")
 RUNS: Final = 64
 WRITERS_OF_A_RUN: Final = 8
 LONG: Final = {"1 M points": series.MILLION, "10 M points": 10 * series.MILLION}
@@ -94,9 +94,9 @@ def _arena(options: argparse.Namespace) -> Iterator[Arena]:
 def _measure(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
     parts = {
         "calls": _calls,
-        "sizes": _sizes,
         "small": _small,
         "reads": _reads,
+        "sizes": _sizes,
         "sustained": _sustained,
     }
     for name, part in parts.items():
@@ -136,10 +136,11 @@ def _small(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
 
 
 def _sizes(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
-    """What was stored of the calls."""
+    """What is stored of all that was written before: calls of many runs, and series of millions of points."""
     del options
     if not figures.calls:
         return
+    arena.modelbox.compact()
     wanted = {
         GROUPED: (arena.databases.modelbox, series.METRIC_TABLES, "SELECT sum(count) FROM series"),
         FLOOR: (arena.databases.floor, ["row"], "SELECT count(*) FROM row"),
