@@ -2,7 +2,7 @@
 // graphql-ws. It knows no page: a program that runs under Node can use it as well.
 import { createClient } from "graphql-ws/client";
 
-const NEWEST = 8;
+const NEWEST = 6;
 
 const RUNS = `subscription Runs($namespace: String!, $key: String!, $first: Int!, $after: Cursor) {
   experimentUpdates(namespace: $namespace, first: $first, after: $after) {

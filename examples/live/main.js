@@ -21,11 +21,15 @@ let end = () => {};
 let isDue = false;
 const colours = new Map();
 
-// A run keeps its colour when newer ones push it down the list.
-function colour(run) {
-  if (!colours.has(run.id)) colours.set(run.id, COLOURS[colours.size % COLOURS.length]);
-  return colours.get(run.id);
+// A run keeps its colour when newer ones push it down the list; one that is pushed out gives its colour back.
+function paint() {
+  const here = new Set(runs.map((run) => run.id));
+  for (const id of colours.keys()) if (!here.has(id)) colours.delete(id);
+  const free = COLOURS.filter((each) => ![...colours.values()].includes(each));
+  for (const { id } of runs) if (!colours.has(id)) colours.set(id, free.shift());
 }
+
+const number = (value) => (value == null ? "" : String(typeof value === "number" ? Number(value.toPrecision(4)) : value));
 
 function cell(text, css) {
   const made = document.createElement("td");
@@ -37,16 +41,17 @@ function cell(text, css) {
 function row(run) {
   const made = document.createElement("tr");
   const mark = cell("●");
-  mark.style.color = colour(run);
-  const numbers = [run.lastStep, run.last, run.min, run.max].map((x) => cell(x == null ? "" : Number(x.toPrecision?.(4) ?? x), "number"));
+  mark.style.color = colours.get(run.id);
+  const numbers = [run.lastStep, run.last, run.min, run.max].map((value) => cell(number(value), "number"));
   made.append(mark, cell(run.name), cell(run.status, run.status.toLowerCase()), ...numbers);
   return made;
 }
 
 function draw() {
   isDue = false;
+  paint();
   const style = getComputedStyle(document.body);
-  const curves = runs.map((run) => ({ colour: colour(run), points: [...run.points].sort(([a], [b]) => a - b) }));
+  const curves = runs.map((run) => ({ colour: colours.get(run.id), points: [...run.points].sort(([a], [b]) => a - b) }));
   plot(canvas, curves.reverse(), {
     logarithmic: field.logarithmic.checked,
     ink: style.color,

@@ -1,0 +1,2 @@
+
+export{follow}from"./follow-C8cEWAsr.js";

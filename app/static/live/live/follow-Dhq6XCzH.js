@@ -1,2 +1,0 @@
-
-export{follow}from"./follow-DqxLaOAh.js";
