@@ -81,18 +81,22 @@ class Follower:
             Unauthenticated: the token stands no more.
             Lagged: too much waits.
         """
-        frame = None
-        while frame is None:
+        # What is at hand is told without another coroutine: a thousand followers come by here for each frame.
+        while (frame := self._at_hand()) is None:
             if self._is_over:
                 return None
             if self._broadcast.failure is not None:
                 raise self._broadcast.failure
-            if self._broadcast.access != self._access or _now() - self._looked_at > FRESH_SECONDS:
+            if self._is_access_old():
                 await self._look_at_access()
-            elif self._number is not None:
-                frame = await self._broadcasted(self._number)
-            else:
+            elif self._number is None:
                 frame = await self._read_alone()
+                if frame is not None:
+                    break
+            elif self._broadcast.is_kept(self._number):
+                await self._broadcast.appended()
+            else:
+                self._fall_behind()
         self._told_at = _now()
         return frame
 
@@ -102,17 +106,19 @@ class Follower:
             self._live.leave(self._key, self._broadcast)
             self._key = None
 
-    async def _broadcasted(self, number: int) -> Frame | None:
-        """The frame of that number, or None after waiting for a while, or when it is gone."""
-        if not self._broadcast.is_kept(number):
-            self._fall_behind()
+    def _at_hand(self) -> Frame | None:
+        """The next frame of the broadcast, if it is there, and may be told."""
+        number, broadcast = self._number, self._broadcast
+        if self._is_over or number is None or not broadcast.is_kept(number) or self._is_access_old():
             return None
-        entry = self._broadcast.entry(number)
+        entry = broadcast.entry(number)
         if entry is None:
-            await self._broadcast.appended()
             return None
         self._at, self._number, self._is_over = entry.after, number + 1, entry.is_last
         return entry.frame
+
+    def _is_access_old(self) -> bool:
+        return self._broadcast.access != self._access or _now() - self._looked_at > FRESH_SECONDS
 
     def _fall_behind(self) -> None:
         coalesces = self._broadcast.reading.frames.coalesces
