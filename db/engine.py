@@ -30,6 +30,9 @@ AWAY = (
 )
 """What a connection meets when PostgreSQL is away, restarting or full."""
 
+DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises beside those."""
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 STATEMENT_CACHE = 500
@@ -94,10 +97,7 @@ class Database:
         Raises:
             Unavailable: PostgreSQL does not answer.
         """
-        try:
-            return await self._new()
-        except (*AWAY, TimeoutError) as error:
-            raise Unavailable from error
+        return await self._new()
 
     async def close(self) -> None:
         """Close every connection; those in use end their statement first."""
@@ -200,31 +200,32 @@ class Database:
             if not connection.is_closed():
                 return connection
             self._open.discard(connection)
-        try:
-            connection = await self._new()
-        except AWAY as error:
-            raise Unavailable from error
+        connection = await self._new()
         self._open.add(connection)
         return connection
 
     async def _new(self) -> asyncpg.Connection[Any]:
         # `max_cacheable_statement_size=0` lifts the limit of 15 kB, above which asyncpg would
         # silently prepare a statement anew each time.
-        connection = await asyncpg.connect(
-            self._dsn,
-            server_settings=self._settings,
-            statement_cache_size=STATEMENT_CACHE,
-            max_cached_statement_lifetime=0,
-            max_cacheable_statement_size=0,
-            command_timeout=None,
-            timeout=10,
-        )
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text"
-        )
-        await connection.set_type_codec(
-            "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
-        )
+        try:
+            connection = await asyncpg.connect(
+                self._dsn,
+                server_settings=self._settings,
+                statement_cache_size=STATEMENT_CACHE,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=0,
+                command_timeout=None,
+                timeout=10,
+            )
+        except AWAY as error:
+            raise Unavailable from error
+        try:
+            await _set_codecs(connection)
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, (*AWAY, *DRIVER)):  # It was there a moment ago.
+                raise Unavailable from error
+            raise
         return connection
 
     def _give_back(self, connection: asyncpg.Connection[Any]) -> None:
@@ -239,14 +240,22 @@ class Database:
         self._idle.append(connection)
 
 
+async def _set_codecs(connection: asyncpg.Connection[Any]) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text")
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
+    )
+
+
 def _raise_named(error: Exception, connection: asyncpg.Connection[Any]) -> None:
     """Raise an error of the driver by our name for it; all others are left to the caller."""
     if isinstance(error, AWAY):
         raise Unavailable from error
     if isinstance(error, asyncpg.QueryCanceledError):
         raise TooSlow from error
-    # The driver's InterfaceError also tells of arguments of the wrong type, which are ours to mend.
-    if isinstance(error, asyncpg.InterfaceError) and connection.is_closed():
+    # Of a connection that breaks in mid-statement, or while a transaction is rolled back because it broke, the driver
+    # says many things. The same errors on one that lives, such as of arguments of the wrong type, are ours to mend.
+    if isinstance(error, DRIVER) and (connection.is_closed() or isinstance(error.__context__, AWAY)):
         raise Unavailable from error
 
 
