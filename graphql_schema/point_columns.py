@@ -114,8 +114,8 @@ def columns_field() -> Any:
     return read_field(
         ColumnsRead(),
         "All its points, exactly, in order of arrival; of stretches that were rolled up, the points that are left. All"
-        " such fields of a request come to at most 2 000 000 points: beyond, they are null, with a `LIMIT_EXCEEDED` of"
-        " their own. Costs a node.",
+        " such fields of a request come to at most 2 000 000 points, and to 32 MiB of strings and bytes: beyond, they"
+        " are null, with a `LIMIT_EXCEEDED` of their own. Costs a node.",
         [
             Argument(
                 "range",

@@ -238,7 +238,8 @@ def points_field() -> Any:
     return read_field(
         PointsRead(),
         "Every point, exactly, in order of arrival. `totalCount` is the series' `count`. Of stretches that were rolled"
-        " up, those points are left that the figures of each stretch name; positions show the gaps. Ten points cost a"
-        " node.",
+        " up, those points are left that the figures of each stretch name; positions show the gaps. Null, with a"
+        " `LIMIT_EXCEEDED`, where a request's pages hold more than 32 MiB of strings and bytes. Ten points cost"
+        " a node.",
         page_arguments(NESTED_PAGE, POINTS_LIMIT),
     )

@@ -30,6 +30,10 @@ class TooMany(DomainError):
     code: ClassVar[str] = "LIMIT_EXCEEDED"
 
 
+class TooLong(TooMany):
+    """These values are more than 32 MiB of text. Ask for a smaller range, or for fewer points at once."""
+
+
 # --- What is asked ---
 
 
@@ -198,6 +202,8 @@ def _answer(asked: _Asked) -> Any:
     """The result of a request, `Missing`, or the exception."""
     if any(found.is_refused for found in asked.found):
         return TooMany()
+    if any(found.is_too_long for found in asked.found):
+        return TooLong()
     request = asked.request
     try:
         if isinstance(request, Sample):

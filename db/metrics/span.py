@@ -51,6 +51,15 @@ class Arrived:
         return len(self.seqs)
 
 
+class TooLong(Exception):
+    """Strings and bytes of a span, counted from 0, are too long in all from a number of its stream on."""
+
+    def __init__(self, place: int, seq: int) -> None:
+        super().__init__(place, seq)
+        self.place = place
+        self.seq = seq
+
+
 ARRIVED: Final = """
 WITH between AS MATERIALIZED (
     SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS b (owner_id, after, upto, n)
@@ -72,11 +81,16 @@ SELECT 't', b.n, 0, t.seq, 0, t.data, NULL, NULL, NULL, NULL
 FROM between b JOIN metric_batch t ON t.tenant_id = $1 AND t.owner_id = b.owner_id
     AND t.seq > b.after AND t.seq <= b.upto
 UNION ALL
-SELECT 'o', b.n, o.series_id, o.seq, o.position, o.binary, o.string, NULL, o.step,
-    (extract(epoch FROM o.wall_time) * 1000000)::bigint
-FROM between b JOIN opaque_point o ON o.tenant_id = $1 AND o.owner_id = b.owner_id
-    AND o.seq > b.after AND o.seq <= b.upto
-WHERE (b.n, o.series_id) IN (SELECT n, id FROM chosen)
+SELECT 'o', n, series_id, seq, position, CASE WHEN is_sent THEN "binary" END, CASE WHEN is_sent THEN string END, NULL,
+    step, (extract(epoch FROM wall_time) * 1000000)::bigint
+FROM (
+    SELECT b.n, o.*, coalesce(sum(coalesce(octet_length(o.string), octet_length(o.binary))) OVER (
+        ORDER BY b.n, o.seq RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
+    ), 0) < $7 AS is_sent
+    FROM between b JOIN opaque_point o ON o.tenant_id = $1 AND o.owner_id = b.owner_id
+        AND o.seq > b.after AND o.seq <= b.upto
+    WHERE (b.n, o.series_id) IN (SELECT n, id FROM chosen)
+) o
 """
 """Series by key, and what of their points is in segments, in the tail, and in rows of their own."""
 
@@ -88,20 +102,28 @@ async def read(
     *,
     keys: Sequence[str] | None = None,
     prefix: str | None = None,
+    most_bytes: int = 2**62,
 ) -> list[list[Arrived]]:
     """For each span the series with new points, by key and leg; those with one of the keys or the prefix, or all.
 
     Raises:
         CursorExpired: some of the points were rolled up.
+        TooLong: strings and bytes are more than `most_bytes`, whole calls of one object counted; a first call never is.
     """
     columns = ([getattr(span, name) for span in spans] for name in ("owner_id", "after", "upto"))
-    rows = await connection.fetch(ARRIVED, tenant_id, *columns, keys, prefix)
+    rows = await connection.fetch(ARRIVED, tenant_id, *columns, keys, prefix, most_bytes)
+    if left_out := [(row["n"] - 1, row["number"]) for row in rows if row["what"] == "o" and _is_left_out(row)]:
+        raise TooLong(*min(left_out))
     found = [_Found() for _ in spans]
     for row in rows:
         found[row["n"] - 1].add(row)
     if sum(one.work for one in found) > LITTLE:
         return await asyncio.to_thread(_arrived, spans, found)
     return _arrived(spans, found)
+
+
+def _is_left_out(row: Mapping[str, Any]) -> bool:
+    return row["data"] is None and row["text"] is None
 
 
 @dataclass(slots=True)

@@ -42,7 +42,8 @@ class Found:
     """What was found of a want.
 
     `end` is where the tail begins, or where a series of strings or bytes ends. `is_stepped` tells whether any point
-    that is not in the tail has a step; it is looked at for ranges of steps.
+    that is not in the tail has a step; it is looked at for ranges of steps. `is_too_long` when strings or bytes were
+    too much and are left out.
     """
 
     end: int = 0
@@ -50,6 +51,7 @@ class Found:
     segments: dict[int, Segment] = field(default_factory=dict)
     opaque: list[Opaque] = field(default_factory=list)
     tail: TailRows = field(default_factory=TailRows)
+    is_too_long: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -70,6 +72,8 @@ async def fetch(connection: asyncpg.Connection[Any], tenant_id: UUID, wants: Seq
             found[number - 1].segments[position] = Segment(position, count, level, flag, body)
         elif kind == "e":
             found[number - 1].end, found[number - 1].is_stepped = position, flag
+        elif flag:
+            found[number - 1].is_too_long = True
         else:
             found[number - 1].opaque.append(Opaque(position, step, time, binary if string is None else string))
     tails = {owner: TailRows(batches[owner]) for owner in batches}

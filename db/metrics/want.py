@@ -14,6 +14,9 @@ from db.metrics.segment import PART, SIZE
 MOST: Final = 2_000_000
 """Points that all wants of one statement that are `limited` come to at most."""
 
+MOST_BYTES: Final = 32 << 20
+"""Bytes of strings and of bytes that wants of one form come to at most in one statement."""
+
 _AXES: Final = {Axis.STEP: 1, Axis.WALL_TIME: 2, Axis.RELATIVE_TIME: 2}
 
 
@@ -76,7 +79,7 @@ class Want:
 def arguments(tenant_id: UUID, wants: Sequence[Want], owners: Sequence[UUID]) -> tuple[Any, ...]:
     """The arguments of `STORED`; `owners` are those whose tail is read."""
     names = ("owner_id", "series_id", "form", "axis", "low", "high", "parts_above", "summary_above", "is_limited")
-    return (tenant_id, *([getattr(want, name) for want in wants] for name in names), owners, MOST)
+    return (tenant_id, *([getattr(want, name) for want in wants] for name in names), owners, MOST, MOST_BYTES)
 
 
 _OF_SERIES: Final = "tenant_id = $1 AND owner_id = w.owner_id AND series_id = w.series_id"
@@ -108,11 +111,16 @@ def _page(form: Form, *, first: str, end: str, condition: str, order: str) -> st
 
 def _opaque(form: Form, condition: str, order: str, limit: str) -> str:
     return f"""
-    SELECT 'o', w.n, p.position, 0, 0, false, NULL, p.step, (extract(epoch FROM p.wall_time) * 1000000)::bigint,
-        p.string, p.binary
-    FROM wanted w CROSS JOIN LATERAL (
-        SELECT * FROM opaque_point WHERE {_OF_SERIES} AND {condition} ORDER BY position {order} LIMIT {limit}
-    ) p WHERE w.form = {form}"""
+    SELECT 'o', o.n, o.position, 0, 0, o.bytes > $13, NULL, o.step,
+        (extract(epoch FROM o.wall_time) * 1000000)::bigint,
+        CASE WHEN o.bytes <= $13 THEN o.string END, CASE WHEN o.bytes <= $13 THEN o.binary END
+    FROM (
+        SELECT w.n, p.*, sum(coalesce(octet_length(p.string), octet_length(p.binary)))
+            OVER (ROWS UNBOUNDED PRECEDING) AS bytes
+        FROM wanted w CROSS JOIN LATERAL (
+            SELECT * FROM opaque_point WHERE {_OF_SERIES} AND {condition} ORDER BY position {order} LIMIT {limit}
+        ) p WHERE w.form = {form}
+    ) o"""
 
 
 STORED: Final = f"""

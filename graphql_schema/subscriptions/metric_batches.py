@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,9 @@ from graphql_schema.written import Write, WrittenRead, inside, writer, written
 NUMBERS: Final = 200
 POINTS: Final = 20_000
 """Points after which a frame is cut; what one call brought is never divided."""
+
+BYTES: Final = 4 << 20
+"""Bytes of strings and of bytes after which it is cut, too."""
 
 LONGEST_PAUSE: Final = 60_000
 """Milliseconds."""
@@ -182,10 +185,10 @@ def _reader(key: str, selected: Selected, write: Write) -> Callable[..., Any]:
     before = f'{{"data":{{"{key}":'.encode()
 
     async def read(connection: Connection, env: Environment) -> Shown:
-        wanted: Span = env[SPAN]
         owners: Sequence[tuple[UUID, str]] = env[TARGET].facts
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            arrived = await _arrived(connection, env, _text_list(keys, env), prefix.get(env) if prefix else None)
+            only = {"keys": _text_list(keys, env), "prefix": prefix.get(env) if prefix else None}
+            wanted, arrived = await _arrived(connection, env, only)
             found, reached = _cut(wanted, arrived)
             state = await followed.state(
                 connection, env["$tenant"], [id_ for id_, _ in owners], reached.streams, reached.upto.seqs
@@ -205,15 +208,26 @@ def _text_list(value: Value | None, env: Environment) -> list[str] | None:
 
 
 async def _arrived(
-    connection: Connection, env: Environment, keys: list[str] | None, prefix: str | None
-) -> list[list[Arrived]]:
-    """The series of each object that were added to in the span."""
+    connection: Connection, env: Environment, only: Mapping[str, Any]
+) -> tuple[Span, list[list[Arrived]]]:
+    """The series of each object that were added to in the span, or in as much of it as a frame holds."""
     wanted: Span = env[SPAN]
     places = zip(env[TARGET].facts, wanted.after.seqs, wanted.upto.seqs, strict=True)
     asked = {n: Between(id_, after, upto) for n, ((id_, _), after, upto) in enumerate(places) if after < upto}
-    found = await span.read(connection, env["$tenant"], list(asked.values()), keys=keys, prefix=prefix) if asked else []
+    try:
+        found = (
+            await span.read(connection, env["$tenant"], [*asked.values()], **only, most_bytes=BYTES) if asked else []
+        )
+    except span.TooLong as error:
+        return await _arrived(connection, {**env, SPAN: _before(wanted, [*asked][error.place], error.seq)}, only)
     by_place = dict(zip(asked, found, strict=True))
-    return [by_place.get(n, []) for n in range(len(wanted.streams))]
+    return wanted, [by_place.get(n, []) for n in range(len(wanted.streams))]
+
+
+def _before(wanted: Span, place: int, seq: int) -> Span:
+    """The span up to a number of the stream at that place; of streams behind it, nothing."""
+    ends = (*wanted.upto.seqs[:place], seq - 1, *wanted.after.seqs[place + 1 :])
+    return replace(wanted, upto=Position(wanted.upto.epoch, ends), catching_up=True)
 
 
 def _cut(wanted: Span, arrived: Sequence[Sequence[Arrived]]) -> tuple[list[list[Arrived]], Span]:
