@@ -97,7 +97,7 @@ class Broadcast:
         self._next = 0
         self._told_at = 0.0
         self._is_behind = False
-        self._appended = asyncio.Event()
+        self._sleepers: list[asyncio.Future[None]] = []
         self._advanced = asyncio.Event()
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run())
@@ -143,9 +143,11 @@ class Broadcast:
         """A frame by its number; None while it is yet to come."""
         return self._kept[number - self._next] if number < self._next else None
 
-    async def appended(self) -> None:
-        """Return when there is a new frame, or another reason to look up."""
-        await self._appended.wait()
+    def appended(self) -> asyncio.Future[None]:
+        """Done when there is a new frame, or another reason to look up; for one who waits, who may give up."""
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append(sleeper)
+        return sleeper
 
     async def advanced(self) -> None:
         """Return when more has been read, whether it shows or not."""
@@ -221,7 +223,7 @@ class Broadcast:
         self._next += 1
         while len(self._kept) > 1 and (len(self._kept) > KEPT_FRAMES or self._bytes > KEPT_BYTES):
             self._bytes -= len(self._kept.popleft().frame.json)
-        self._appended = _called(self._appended)
+        self._wake()
 
     def _note_access(self, watch: Watch) -> None:
         seq = watch.heads()[-1].seq
@@ -230,7 +232,14 @@ class Broadcast:
             self._call()
 
     def _call(self) -> None:
-        self._appended, self._advanced = _called(self._appended), _called(self._advanced)
+        self._advanced = _called(self._advanced)
+        self._wake()
+
+    def _wake(self) -> None:
+        sleepers, self._sleepers = self._sleepers, []
+        for sleeper in sleepers:
+            if not sleeper.done():
+                sleeper.set_result(None)
 
 
 class Live:
