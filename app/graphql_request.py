@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -111,11 +112,19 @@ def _decode_surrogates(text: bytes | str, what: str, error: msgspec.DecodeError)
     escape = b"\\u" if isinstance(text, bytes) else "\\u"
     if escape in text:  # type: ignore[operator]
         try:
-            return json.loads(text, parse_constant=_no_constant)
+            return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             pass
     reason = str(error).removeprefix("JSON is malformed: ").rstrip(".")
     raise bad_request(f"{what} is not JSON: {reason}.") from None
+
+
+def _finite(text: str) -> float:
+    """A number; beyond a double it is refused here as it is by the faster decoder, and not read as infinite."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:
