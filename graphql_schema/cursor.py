@@ -6,9 +6,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+LONGEST_SHAPE: Final = 64
 
 
 class BadCursor(ValueError):
@@ -49,13 +51,15 @@ def keys_of(cursor: str, signature: str, count: int) -> list[Any]:
 
 
 def shape_of_cursor(cursor: str | None) -> Any:
-    """Which keys are null: the part of a cursor that decides the SQL."""
+    """Which keys are null: the part of a cursor that decides the SQL. Shapes are kept, so one of many keys is short."""
     if cursor is None:
         return None
     try:
-        return tuple(key is None for key in decode(cursor))
+        keys = decode(cursor)
     except BadCursor:
         return ()
+    nulls = bytes(key is None for key in keys)
+    return nulls if len(nulls) <= LONGEST_SHAPE else hashlib.sha256(nulls).digest()
 
 
 def encode(keys: Sequence[Any]) -> str:

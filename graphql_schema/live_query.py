@@ -36,6 +36,9 @@ REST: Final = 1.0
 RESTLESS: Final = 2.0
 """Seconds after which a query is evaluated again though nothing moved, when rows outside its window may come in."""
 
+KEPT_FRAMES: Final = 64
+"""Of one state: nearly all followers know the same, but everyone may come back with a cursor of their own."""
+
 Texts = tuple[bytes, ...]
 """The JSON of a row, as each list of a frame selects it."""
 
@@ -158,6 +161,8 @@ class LiveQuery:
         if kept is None:
             json = with_errors(self.reading.frames.write(difference(known, state)), state.failures)
             kept = state.frames[id(known)] = known, Frame(json, state.cursor)
+            if len(state.frames) > KEPT_FRAMES:
+                del state.frames[next(iter(state.frames))]
         return kept[1]
 
     async def _run(self) -> None:
