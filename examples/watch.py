@@ -92,9 +92,9 @@ class Curve:
 # --- Drawing ---
 
 
-def plot(curves: Sequence[Points], width: int, height: int, *, coloured: bool) -> list[str]:
+def plot(curves: Sequence[Points], width: int, height: int, *, coloured: bool, logarithmic: bool = False) -> list[str]:
     """Lines of so many Braille characters, with the ends of the axes beside and below them."""
-    finite = [sorted(point for point in points if math.isfinite(point[1])) for points in curves]
+    finite = [sorted(_shown(points, logarithmic=logarithmic)) for points in curves]
     everything = [point for points in finite for point in points]
     if not everything:
         return [" " * 9 + "┤" + " " * width] * height
@@ -107,9 +107,17 @@ def plot(curves: Sequence[Points], width: int, height: int, *, coloured: bool) -
             dots, _ = cells.get((y // 4, x // 2), (0, 0))
             cells[y // 4, x // 2] = dots | DOTS[y % 4][x % 2], number
     rows = ["".join(_cell(cells.get((y, x)), coloured=coloured) for x in range(width)) for y in range(height)]
-    labels = {0: f"{high:.3g}", height - 1: f"{low:.3g}"}
+    top, bottom = (10**high, 10**low) if logarithmic else (high, low)
+    labels = {0: f"{top:.3g}", height - 1: f"{bottom:.3g}"}
     below = f"{left:<{width // 2}g}{right:>{width - width // 2}g}"
     return [*(f"{labels.get(y, ''):>8} ┤{row}" for y, row in enumerate(rows)), " " * 10 + below]
+
+
+def _shown(points: Points, *, logarithmic: bool) -> Points:
+    """The points that have a place: finite ones, and on a logarithmic axis positive ones."""
+    if logarithmic:
+        return [(x, math.log10(y)) for x, y in points if 0 < y < math.inf]
+    return [point for point in points if math.isfinite(point[1])]
 
 
 def line(corners: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -135,8 +143,9 @@ def _in_colour(text: str, number: int) -> str:
 class Screen:
     """Draws over what it drew before; where that cannot be, now and then below it."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], *, logarithmic: bool) -> None:
         self._keys = keys
+        self._logarithmic = logarithmic
         self._is_terminal = sys.stdout.isatty()
         self._drawn = 0
         self.pause = 0.2 if self._is_terminal else 5.0
@@ -146,7 +155,8 @@ class Screen:
         size = shutil.get_terminal_size()
         height = max(4, min(16, size.lines - len(curves) - 4))
         points = [curve.points.get(self._keys[0], []) for curve in curves]
-        lines = [self._keys[0], *plot(points, min(size.columns, 100) - 12, height, coloured=self._is_terminal)]
+        look = {"coloured": self._is_terminal, "logarithmic": self._logarithmic}
+        lines = [self._keys[0], *plot(points, min(size.columns, 100) - 12, height, **look)]
         lines += [self._legend(number, curve) for number, curve in enumerate(curves)]
         over = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
         print(over + "\n".join(lines), flush=True)
@@ -279,9 +289,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="watch.py", description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("keys", nargs="*", default=["train/loss", "validation/accuracy"], help="the first is drawn")
     parser.add_argument("--namespace", default="demo", help="experiments there and below; demo when absent")
+    parser.add_argument("--log", action="store_true", help="a logarithmic axis")
     wanted = parser.parse_args()
     server = os.environ.get("MODELBOX_URL", "http://127.0.0.1:8000").rstrip("/")
-    watch, screen = Watch(wanted.namespace, wanted.keys), Screen(wanted.keys)
+    watch, screen = Watch(wanted.namespace, wanted.keys), Screen(wanted.keys, logarithmic=wanted.log)
     screen.say(f"Waiting for experiments in {wanted.namespace} (Ctrl-C to leave)")
     drawing = asyncio.create_task(drawn(watch, screen))
     try:

@@ -54,6 +54,7 @@ GRAPH = """
 STEPS_A_PASS = 16
 STEPS = EPOCHS * STEPS_A_PASS
 AGAIN = "{ models { nodes { versions { totalCount } tagHistory { nodes { tag } } } } datasets { totalCount } }"
+STATUSES = "{ experiments { totalCount nodes { status } } }"
 FAST = [sys.executable, "-m", "demo", "--seconds", "0"]
 
 
@@ -171,6 +172,24 @@ def test_a_server_that_restarts_loses_nothing(tmp_path: Path) -> None:
         finally:
             running.kill()
             server.discard()
+
+
+def test_an_interrupted_demo_leaves_no_running_experiments(server: Server, printed: str) -> None:
+    assert printed
+    environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "demo", "--seconds", "100"]
+    ended = server.graphql(STATUSES)["experiments"]["totalCount"]
+    with subprocess.Popen(
+        command, cwd=server.data_dir.parent, env=environment, stderr=subprocess.PIPE, text=True
+    ) as it:
+        wait_until(lambda: server.graphql(STATUSES)["experiments"]["totalCount"] == ended + 6)
+        it.send_signal(signal.SIGINT)
+        _, said = it.communicate(timeout=60)
+
+    assert it.returncode == 1
+    assert said == "Stopped: the experiments that had not ended are KILLED now.\n"
+    statuses = [each["status"] for each in server.graphql(STATUSES)["experiments"]["nodes"]]
+    assert statuses[:6] == ["KILLED"] * 6
 
 
 def points(server: Server) -> int:
