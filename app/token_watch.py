@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+import structlog
+
 from db.access import Caller
-from db.errors import Unavailable
+from db.errors import DomainError
+
+log = structlog.get_logger("modelbox.tokens")
 
 AWAY_SECONDS: Final = 1.0
 """Between two attempts while the database is away."""
@@ -48,10 +52,11 @@ class TokenWatch:
 
     def begin(self, caller: Caller, tell: Callable[[], None]) -> None:
         """Call `tell` when the caller's token is no longer good."""
-        if caller.token not in self._looking:
-            self._watching[caller.token] = set()
+        self._watching.setdefault(caller.token, set()).add(tell)
+        looking = self._looking.get(caller.token)
+        # One that is done has told all who were there, which this one was not.
+        if looking is None or looking.done():
             self._looking[caller.token] = asyncio.create_task(self._look(caller))
-        self._watching[caller.token].add(tell)
 
     def end(self, caller: Caller, tell: Callable[[], None]) -> None:
         """Call it no more."""
@@ -64,12 +69,16 @@ class TokenWatch:
     async def _look(self, caller: Caller) -> None:
         valid = True
         while valid:
-            # While the database is away nobody can be told anything that needs the token.
-            with contextlib.suppress(Unavailable):
+            try:
                 async with self._following(caller) as watch:
                     while valid := await self._still_valid(caller):
                         await self._wait(caller, watch.moved)
                         watch.moved.clear()
+            except DomainError:
+                pass  # While the database is away or busy nobody can be told anything that needs the token.
+            except Exception:
+                # Without this task a token could be revoked, and what it opened would go on.
+                log.exception("a token could not be looked at")
             if valid:
                 await asyncio.sleep(min(self._every, AWAY_SECONDS))
         for tell in tuple(self._watching[caller.token]):

@@ -11,8 +11,10 @@ from starlette.applications import Starlette
 
 from app.gateway import Gateway
 from app.graphql_ws import socket_routes
+from app.token_watch import TokenWatch
 from db.access import Caller, prefix_of
 from db.engine import Database
+from db.errors import TooSlow
 from db.verbs import tokens
 from tests.app.peer import INIT, connected
 from tests.app.serving import serving
@@ -52,3 +54,37 @@ async def test_while_nothing_changes_nobody_looks(gateway: Gateway, monkeypatch:
     await asyncio.sleep(0.5)
     watch.end(caller, lambda: None)
     assert looks == 1
+
+
+@pytest.mark.parametrize("error", [TooSlow(), ValueError("of a kind that nobody thought of")])
+async def test_a_look_that_failed_is_not_the_last(gateway: Gateway, error: Exception) -> None:
+    answers = iter([error, True, False])
+
+    async def look(_caller: Caller) -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    told = asyncio.Event()
+    caller = await gateway.authenticate(None)
+    watch = TokenWatch(look, every=0.05)
+    watch.begin(caller, told.set)
+    async with asyncio.timeout(5):
+        await told.wait()
+    watch.end(caller, told.set)
+
+
+async def test_who_comes_after_the_end_is_told_too(gateway: Gateway) -> None:
+    async def look(_caller: Caller) -> bool:
+        return False
+
+    first, second = asyncio.Event(), asyncio.Event()
+    caller = await gateway.authenticate(None)
+    watch = TokenWatch(look, every=60)
+    async with asyncio.timeout(5):
+        for told in (first, second):
+            watch.begin(caller, told.set)
+            await told.wait()
+    for told in (first, second):
+        watch.end(caller, told.set)
