@@ -45,6 +45,19 @@ OWNERS: Final = f"""
 """
 """The objects of these ids that are not deleted, where they live, and their last signs of life."""
 
+KINDS: Final = """
+    SELECT s.owner_id, s.key, s.kind FROM unnest($2::uuid[], $3::text[]) AS wanted(owner_id, key)
+    JOIN series s ON s.tenant_id = $1 AND s.owner_id = wanted.owner_id AND s.key = wanted.key AND s.leg = 0
+"""
+"""What series of these keys hold."""
+
+APPLIED: Final = """
+    SELECT wanted.* FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS wanted(owner_id, writer, sequence)
+    JOIN metric_writer w ON w.tenant_id = $1 AND w.owner_id = wanted.owner_id AND w.writer = wanted.writer
+        AND w.applied @> wanted.sequence
+"""
+"""Which of these batches their writers had brought before."""
+
 MARK: Final = """
     INSERT INTO metric_writer AS known (tenant_id, owner_id, writer, applied, fresh)
     SELECT $1, owner_id, writer, range_agg(number), range_agg(number)
@@ -122,16 +135,19 @@ class Accepted:
     is_new: bool = True
 
 
-async def append(calls: Sequence[Logged]) -> set[UUID]:
+async def append(calls: Sequence[Logged], *, is_wary: bool = False) -> set[UUID]:
     """Store the batches of calls of one tenant that share a transaction; the streams that took numbers.
 
-    A call that is refused by itself says so in its `error`, and the rest goes on.
+    A call that is refused by itself says so in its `error`, and the rest goes on. Who `is_wary` looks first at what
+    series hold, for then those that bring another kind of values are refused by themselves, too.
 
     Raises:
         Invalid: a series holds another kind of values, so nothing may be kept of any call.
     """
     tx = calls[0].tx
     await _find_owners(tx, calls)
+    if is_wary:
+        await _refuse_other_kinds(tx, calls)
     accepted = [batch for call in calls if call.error is None for batch in call.kept]
     await _set_replays_aside(tx, accepted)
     new = [batch for batch in accepted if batch.is_new and (batch.batch.keys or batch.batch.opaque)]
@@ -181,12 +197,48 @@ def _sees(call: Logged, home: Home) -> bool:
     return call.tx.caller.role_on(home.lineage) is not None
 
 
+async def _refuse_other_kinds(tx: Transaction, calls: Sequence[Logged]) -> None:
+    """What `_require_kinds` would find, call by call: before anything is marked or stored of those that it refuses."""
+    batches = [batch for call in calls if call.error is None for batch in call.kept]
+    series = list({(batch.owner_id, key): None for batch in batches for key in batch.batch.all_keys})
+    kinds = {(row["owner_id"], row["key"]): row["kind"] for row in await tx.fetch(KINDS, *_columns(series, 2))}
+    named = list({_name(batch): None for batch in batches if batch.call.writer is not None})
+    seen = {tuple(row.values()) for row in await tx.fetch(APPLIED, *_columns(named, 3))}
+    for call in calls:
+        if call.error is None:
+            try:
+                _claim(call, kinds, seen)
+            except DomainError as error:
+                call.error = error
+
+
+def _claim(call: Logged, kinds: dict[tuple[UUID, str], str], seen: set[tuple[Any, ...]]) -> None:
+    """Note the kinds of a call's series. Raises Invalid where one is of another kind; then nothing is noted."""
+    new = [batch for batch in call.kept if _name(batch) not in seen]
+    brought = [(batch, key, "FLOAT") for batch in new for key in batch.batch.keys]
+    brought += [(batch, one.key, one.kind) for batch in new for one in batch.batch.opaque]
+    for batch, key, kind in brought:
+        known = kinds.get((batch.owner_id, key), kind)
+        if known != kind:
+            raise batch.batch.refusal(key, known)
+    kinds.update({(batch.owner_id, key): kind for batch, key, kind in brought})
+    seen.update(_name(batch) for batch in new if call.writer is not None)
+
+
+def _name(batch: Accepted) -> tuple[Any, ...]:
+    return batch.owner_id, batch.call.writer, batch.call.sequence
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[place] for row in rows] for place in range(width)]
+
+
 async def _set_replays_aside(tx: Transaction, accepted: Iterable[Accepted]) -> None:
     """Mark the batches that their writer had brought before, or brings twice at once."""
     marked = [batch for batch in accepted if batch.call.writer is not None]
     if not marked:
         return
-    names = [(batch.owner_id, batch.call.writer, batch.call.sequence) for batch in marked]
+    names = [_name(batch) for batch in marked]
     rows = await tx.fetch(MARK, *(list(column) for column in zip(*names, strict=True)))
     fresh = {(row["owner_id"], row["writer"]): row["fresh"] for row in rows}
     seen: set[Any] = set()

@@ -87,23 +87,26 @@ class Lane:
             group.append(self._waiting.popleft())
         return group
 
-    async def _run_group(self, group: Sequence[Waiting]) -> None:
-        """Answer all calls of a group; where one spoils it for all, each half by itself, and so on."""
+    async def _run_group(self, group: Sequence[Waiting], *, is_wary: bool = False) -> None:
+        """Answer all calls of a group. Where one spoils it for all, once more with a closer look at each.
+
+        Where that does not find it, each half by itself, and so on.
+        """
         try:
-            await self._commit(group)
+            await self._commit(group, is_wary=is_wary)
         except Exception as error:  # noqa: BLE001 - each caller is told
             if len(group) == 1 or not _is_of_one(error):
                 for waiting in group:
                     _tell(waiting, error)
                 return
-            middle = len(group) // 2
-            await self._run_group(group[:middle])
-            await self._run_group(group[middle:])
+            middle = len(group) // 2 if is_wary else len(group)
+            for part in filter(None, (group[:middle], group[middle:])):
+                await self._run_group(part, is_wary=True)
 
-    async def _commit(self, group: Sequence[Waiting]) -> None:
+    async def _commit(self, group: Sequence[Waiting], *, is_wary: bool) -> None:
         async with self._database.transaction() as connection:
             calls = [_logged(connection, waiting) for waiting in group]
-            moved = await append(calls)
+            moved = await append(calls, is_wary=is_wary)
             answers = [await _answer(connection, *pair) for pair in zip(group, calls, strict=True)]
             for call in calls:
                 await call.tx.settle()

@@ -1,0 +1,85 @@
+"""Calls that spoil the transaction they share: each is refused by itself, and the others hardly notice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from db import server_role
+from db.access import local_caller
+from db.engine import Database
+from db.metrics.append import KEEP
+from tests.graph import Graph
+from tests.statements import sent
+
+LOG = """
+    mutation ($input: LogMetricsInput!) {
+        logMetrics(input: $input) { pointCount replayed userErrors { code path message } }
+    }
+"""
+BEGIN = 'mutation { createExperiment(input: {name: "shared"}) { experiment { id } userErrors { message } } }'
+COUNTS = "query ($id: ID!) { node(id: $id) { ... on Experiment { metrics { nodes { key kind count } } } } }"
+
+
+async def log(graph: Graph, id_: str, columns: Any, **more: Any) -> Any:
+    return (await graph(LOG, input={"objectId": id_, "columns": columns, **more}))["logMetrics"]
+
+
+@pytest.fixture
+async def narrow(dsn: str) -> Any:
+    """The graph over one connection."""
+    database = await Database.connect(dsn, role=server_role.NAME, size=1)
+    yield Graph(database, await local_caller(database))
+    await database.close()
+
+
+async def test_a_thousand_bad_calls_among_good_ones_cost_no_transaction_each(narrow: Graph) -> None:
+    id_ = (await narrow.change(BEGIN))["experiment"]["id"]
+    await log(narrow, id_, {"strings": {"words": ["x"]}})
+    good, bad = {"values": {"loss": [1.0]}}, {"values": {"loss": [2.0], "words": [1.0]}}
+
+    async with sent(narrow.database) as statements:
+        answers = await asyncio.gather(*(log(narrow, id_, columns) for columns in [good, bad, bad, good] * 250))
+
+    for answer, is_good in zip(answers, [True, False, False, True] * 250, strict=True):
+        if is_good:
+            assert answer == {"pointCount": 1, "replayed": False, "userErrors": []}
+        else:
+            (error,) = answer["userErrors"]
+            assert (error["code"], error["path"]) == ("INVALID", ["input", "columns", "values", "words"])
+    assert statements.count(KEEP) <= 6
+    (node,) = (await narrow(COUNTS, id=id_)).values()
+    assert {one["key"]: one["count"] for one in node["metrics"]["nodes"]} == {"loss": 500, "words": 1}
+
+
+async def test_calls_that_contradict_each_other(graphql: Graph) -> None:
+    """Of two kinds for a new series one is kept, whichever came first; nobody else is refused."""
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+    kinds = [{"values": {"new": [1.0]}}, {"strings": {"new": ["x"]}}, {"values": {"other": [1.0]}}]
+
+    answers = await asyncio.gather(*(log(graphql, id_, kinds[number % 3]) for number in range(60)))
+
+    refused = [number % 3 for number, answer in enumerate(answers) if answer["userErrors"]]
+    assert refused in ([0] * 20, [1] * 20)
+
+
+async def test_a_refused_call_may_come_again_and_a_stored_one_is_a_replay(graphql: Graph) -> None:
+    """What is refused beside others is not marked as brought; what was brought is not looked at again."""
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+    await log(graphql, id_, {"strings": {"words": ["x"]}}, writer="w", sequence=0)
+    bad = {"values": {"words": [1.0]}}
+
+    first, refused, replayed, other = await asyncio.gather(
+        log(graphql, id_, {"values": {"loss": [1.0]}}),
+        log(graphql, id_, bad, writer="w", sequence=1),
+        log(graphql, id_, bad, writer="w", sequence=0),
+        log(graphql, id_, {"values": {"loss": [1.0]}}, writer="w", sequence=2),
+    )
+    again = await log(graphql, id_, {"values": {"loss": [1.0]}}, writer="w", sequence=1)
+
+    assert [first["pointCount"], other["pointCount"], again["pointCount"]] == [1, 1, 1]
+    assert [error["code"] for error in refused["userErrors"]] == ["INVALID"]
+    assert replayed == {"pointCount": 0, "replayed": True, "userErrors": []}
+    assert again["replayed"] is False
