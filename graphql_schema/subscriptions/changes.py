@@ -26,6 +26,7 @@ from graphql_schema.fields import Argument, given, read_field
 from graphql_schema.filters import plain
 from graphql_schema.scalars import Cursor
 from graphql_schema.selection import Selected
+from graphql_schema.subscriptions.pace import every, paced, pause_of
 from graphql_schema.subscriptions.stream import (
     CATCHING_UP,
     CURSOR,
@@ -117,8 +118,9 @@ class ChangeFrames:
     def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames:
         statement = Statement(restricted)
         pieces = frame_pieces(key, self.plan(selected), statement)
-        find = namespace_at(selected.arguments["namespace"])
-        return Frames(compiled_frame(pieces, _window(selected), statement), find, *began(selected))
+        pause = pause_of(selected)
+        find = paced(namespace_at(selected.arguments["namespace"]), pause)
+        return Frames(compiled_frame(pieces, _window(selected), statement), find, *began(selected), pause=pause)
 
 
 CHANGES = read_field(
@@ -132,5 +134,6 @@ CHANGES = read_field(
         Argument("types", list[enums.ObjectKind] | None, "Only changes of these types of objects."),
         Argument("actions", list[enums.AuditAction] | None, "Only these actions."),
         Argument("after", Cursor | None, "Begin after this cursor; from now on when absent."),
+        every(),
     ],
 )

@@ -27,6 +27,7 @@ from graphql_schema.lookup import decoded_id
 from graphql_schema.scalars import Cursor
 from graphql_schema.selection import Selected
 from graphql_schema.subscriptions.changes import BELOW_TARGET, IN_SPAN, ROWS, namespace_at, of_place
+from graphql_schema.subscriptions.pace import every, paced, pause_of
 from graphql_schema.subscriptions.stream import (
     CATCHING_UP,
     CURSOR,
@@ -118,9 +119,10 @@ class EventFrames:
         return selected.object()
 
     def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames:
-        find, statement = _find(selected), Statement(restricted)
+        pause, statement = pause_of(selected), Statement(restricted)
         pieces = frame_pieces(key, self.plan(selected), statement)
-        return Frames(compiled_frame(pieces, _window(selected), statement), find, *began(selected))
+        find = paced(_find(selected), pause)
+        return Frames(compiled_frame(pieces, _window(selected), statement), find, *began(selected), pause=pause)
 
 
 FOLLOWED_EVENTS: Final = read_field(
@@ -136,5 +138,6 @@ FOLLOWED_EVENTS: Final = read_field(
         ),
         Argument("filter", LISTING.filter_type | None, "Only events that match."),
         Argument("after", Cursor | None, "Begin after this cursor; from now on when absent."),
+        every(),
     ],
 )

@@ -10,16 +10,13 @@ import orjson
 import strawberry
 from graphql import GraphQLObjectType, get_named_type
 
-from db.access import Caller
-from db.engine import Database
 from db.read.live import RowPlan
 from db.read.plan import Plan, Rows, compiled
 from db.read.source import EXPERIMENT
-from db.read.sql import ACTOR, Environment, Statement
+from db.read.sql import ACTOR, Statement
 from db.read.window import Window
 from db.read.within import Within
 from graphql_schema import listings
-from graphql_schema.arguments import refused
 from graphql_schema.connection import PAGE_LIMIT, ROOT_PAGE, page_size
 from graphql_schema.experiment import Experiment
 from graphql_schema.fields import Argument, given, read_field
@@ -28,10 +25,11 @@ from graphql_schema.live_query import REST, Difference, LiveFrames, Row
 from graphql_schema.scalars import Cursor
 from graphql_schema.selection import Selected
 from graphql_schema.subscriptions.changes import namespace_at
-from graphql_schema.subscriptions.stream import Find, Target, began
+from graphql_schema.subscriptions.pace import every, paced, pause_of
+from graphql_schema.subscriptions.stream import began
 
-LONGEST_PAUSE: Final = 60_000
-"""Milliseconds."""
+LEAST: Final = int(REST * 1_000)
+"""Milliseconds between two frames."""
 
 ROW_LISTS: Final = ("added", "updated")
 
@@ -77,26 +75,17 @@ class UpdatesRead:
         statement = Statement(restricted)
         text = compiled(Rows(window, RowPlan(plans)).render(statement, ""), statement)
         after, begin = began(selected)
+        pause = pause_of(selected, LEAST)
         return LiveFrames(
             statement=text,
-            find=_find(selected),
+            find=paced(namespace_at(selected.arguments["namespace"]), pause),
             write=_writer(key, selected, {name: number for number, name in enumerate(lists)}),
-            pause=_pause(selected),
+            pause=pause,
             is_restless=_looks_at_metrics(selected),
             is_personal=any(bind is ACTOR for bind in statement.binds),
             after=after,
             begin=begin,
         )
-
-
-def _find(selected: Selected) -> Find:
-    at, pause = namespace_at(selected.arguments["namespace"]), _pause(selected)
-
-    async def find(database: Database, caller: Caller, env: Environment) -> Target:
-        pause(env)  # refuses what is none
-        return await at(database, caller, env)
-
-    return find
 
 
 def _window(selected: Selected) -> Window:
@@ -117,18 +106,6 @@ def _looks_at_metrics(selected: Selected) -> bool:
     """Whether a metric decides which rows are in: then one that is out may come in by it."""
     asked = [given(selected, name) for name in ("filter", "orderBy")]
     return any("metric" in repr(value.raw) for value in asked if value)
-
-
-def _pause(selected: Selected) -> Callable[[Environment], float]:
-    every = selected.arguments["every"]
-
-    def pause(env: Environment) -> float:
-        milliseconds: int = every.get(env)
-        if not REST * 1_000 <= milliseconds <= LONGEST_PAUSE:
-            raise refused(f"must be from {REST * 1_000:.0f} to {LONGEST_PAUSE} milliseconds.", ("every",))
-        return milliseconds / 1_000
-
-    return pause
 
 
 def _writer(key: str, selected: Selected, places: Mapping[str, int]) -> Callable[[Difference], bytes]:
@@ -176,8 +153,6 @@ EXPERIMENT_UPDATES = read_field(
         ),
         Argument("first", int | None, f"How many rows, 1–{PAGE_LIMIT}; {ROOT_PAGE} when absent."),
         Argument("after", Cursor | None, "Only what differs from the frame of this cursor; all rows when absent."),
-        Argument(
-            "every", int, f"At most one frame in so many milliseconds, {REST * 1_000:.0f} to {LONGEST_PAUSE}.", 1_000
-        ),
+        every(LEAST),
     ],
 )

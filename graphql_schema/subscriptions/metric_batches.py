@@ -34,6 +34,7 @@ from graphql_schema.lookup import MAX_IDS, decoded_ids
 from graphql_schema.point_columns import MetricColumns
 from graphql_schema.scalars import Cursor, SafeInt
 from graphql_schema.selection import Selected
+from graphql_schema.subscriptions.pace import every, paced, pause_of
 from graphql_schema.subscriptions.stream import SPAN, TARGET, Find, Frames, Shown, Target, began
 from graphql_schema.subscriptions.stream import written as cursor_of
 from graphql_schema.written import Write, WrittenRead, inside, writer, written
@@ -44,9 +45,6 @@ POINTS: Final = 20_000
 
 BYTES: Final = 4 << 20
 """Bytes of strings and of bytes after which it is cut, too."""
-
-LONGEST_PAUSE: Final = 60_000
-"""Milliseconds."""
 
 PREFIXES: Final = tuple(source.prefix for source in ENTITIES)
 
@@ -125,21 +123,21 @@ class MetricFrames:
         with selected.planner.repeated(20):
             write = writer(selected)
         after, begin = began(selected)
+        pause = pause_of(selected)
         return Frames(
             statement=Compiled("", ()),
-            find=_find(selected),
+            find=paced(_find(selected), pause),
             after=after,
             begin=begin,
             most=NUMBERS,
             coalesces=True,
             read=_reader(key, selected, write),
-            pause=_pause(selected),
+            pause=pause,
         )
 
 
 def _find(selected: Selected) -> Find:
     value, prefix = selected.arguments["objectIds"], given(selected, "keyPrefix")
-    pause = _pause(selected)
     decode = decoded_ids(PREFIXES, value.path)
 
     async def find(database: Database, caller: Caller, env: Environment) -> Target:
@@ -149,8 +147,6 @@ def _find(selected: Selected) -> Find:
             raise refused(f"give 1 to {MAX_IDS} different ids.", value.path)
         if prefix and given(selected, "keys"):
             raise refused("give `keys` or `keyPrefix`, not both.", prefix.path)
-        if not 0 <= pause(env) * 1_000 <= LONGEST_PAUSE:
-            raise refused(f"must be from 0 to {LONGEST_PAUSE} milliseconds.", ("every",))
         return await _target(database, caller, texts, ids, value.path)
 
     return find
@@ -172,12 +168,6 @@ async def _target(
         missing="One of these objects is not there, or you may not see it.",
         path=path,
     )
-
-
-def _pause(selected: Selected) -> Callable[[Environment], float]:
-    """The least number of seconds between two frames that are live."""
-    every = selected.arguments["every"]
-    return lambda env: every.get(env) / 1_000
 
 
 def _reader(key: str, selected: Selected, write: Write) -> Callable[..., Any]:
@@ -287,12 +277,7 @@ METRIC_BATCHES = read_field(
         Argument("keys", list[str] | None, "Only series of these keys; not beside `keyPrefix`."),
         Argument("keyPrefix", str | None, "Only series whose keys begin with this."),
         Argument("after", Cursor | None, "Begin after this cursor; from now on when absent."),
-        Argument(
-            "every",
-            int,
-            f"At most one frame in so many milliseconds, 0 to {LONGEST_PAUSE}; what comes meanwhile is in the next.",
-            0,
-        ),
+        every(),
         Argument("coalesce", Coalescing, "Which of the points of a frame it holds, of each series.", Coalescing.ALL),
     ],
 )

@@ -164,3 +164,29 @@ async def test_another_epoch_or_what_is_past_retention_ends_the_stream(lab: Grap
     async with lab.database.connection() as connection:
         await connection.execute("UPDATE stream_head SET min_seq = 0, epoch = epoch + 1")
     assert (await refused(lab, after=here))["extensions"]["code"] == "CURSOR_EXPIRED"
+
+
+async def test_frames_come_no_faster_than_asked(lab: Graph) -> None:
+    paced = FOLLOW.replace("changes(", "changes(every: 400, ")
+    context = Context(lab.database, lab.caller, "test-request")
+    names: list[str] = []
+    count = 0
+    async with asyncio.timeout(20), aclosing(subscribe(documents.prepare(paced), {}, context)) as stream:
+        await anext(stream)
+        for number in range(20):
+            await lab.change(MODEL, name=f"m{number}")
+        while len(names) < 20:
+            frame = orjson.loads((await anext(stream)).json)["data"]["changes"]
+            names += [change["objectName"] for change in frame["changes"]]
+            count += 1
+    assert names == [f"m{number}" for number in range(20)]
+    assert count <= 5
+
+
+@pytest.mark.parametrize("every", [-1, 60_001])
+async def test_no_such_pace(lab: Graph, every: int) -> None:
+    paced = FOLLOW.replace("changes(", f"changes(every: {every}, ")
+    context = Context(lab.database, lab.caller, "test-request")
+    with pytest.raises(RequestErrors) as refusal:
+        await anext(subscribe(documents.prepare(paced), {}, context))
+    assert refusal.value.errors[0].extensions == {"argument": "every"}
