@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from demo import digits, job, mutations, results
 from demo.connection import Connection, DemoFailed
 
@@ -66,7 +68,8 @@ def trained(server: Connection, plan: job.Plan) -> list[job.Finished]:
         for name, setting in SETTINGS.items()
         for seed in SEEDS
     ]
-    with ThreadPoolExecutor(len(jobs)) as pool:
+    # The networks are so small that more threads for one of them only get into the way of the others.
+    with threadpool_limits(1), ThreadPoolExecutor(len(jobs)) as pool:
         running = [pool.submit(job.run, server, plan, *each) for each in jobs]
         try:
             return [each.result() for each in running]
