@@ -40,6 +40,11 @@ class Waiting:
     done: asyncio.Future[str]
 
     @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody waits any more: they were told that it took too long, or left."""
+        return self.done.cancelled()
+
+    @property
     def point_count(self) -> int:
         """How many points it brings."""
         return sum(batch.point_count for batch in self.batches)
@@ -78,6 +83,8 @@ class Lane:
         self._begin()
 
     def _next_group(self) -> list[Waiting]:
+        while self._waiting[0].is_abandoned and len(self._waiting) > 1:
+            self._waiting.popleft()
         group = [self._waiting.popleft()]
         points = group[0].point_count
         while self._waiting and len(group) < GROUP_CALLS:
@@ -100,8 +107,9 @@ class Lane:
                     _tell(waiting, error)
                 return
             middle = len(group) // 2 if is_wary else len(group)
-            for part in filter(None, (group[:middle], group[middle:])):
-                await self._run_group(part, is_wary=True)
+            for part in (group[:middle], group[middle:]):
+                if left := [waiting for waiting in part if not waiting.is_abandoned]:
+                    await self._run_group(left, is_wary=True)
 
     async def _commit(self, group: Sequence[Waiting], *, is_wary: bool) -> None:
         async with self._database.transaction() as connection:

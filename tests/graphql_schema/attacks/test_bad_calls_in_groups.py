@@ -83,3 +83,25 @@ async def test_a_refused_call_may_come_again_and_a_stored_one_is_a_replay(graphq
     assert [error["code"] for error in refused["userErrors"]] == ["INVALID"]
     assert replayed == {"pointCount": 0, "replayed": True, "userErrors": []}
     assert again["replayed"] is False
+
+
+async def test_calls_that_nobody_waits_for_are_not_tried_again(dsn: str) -> None:
+    """Else a lock that is held too long would be waited for once for each of them, one after the other."""
+    database = await Database.connect(dsn, role=server_role.NAME, statement_timeout=0.3)
+    graph = Graph(database, await local_caller(database))
+    id_ = (await graph.change(BEGIN))["experiment"]["id"]
+    loss = {"values": {"loss": [1.0]}}
+    await log(graph, id_, loss)
+
+    async with database.connection() as other, other.transaction():
+        await other.execute("SET LOCAL statement_timeout = 0; LOCK TABLE series IN SHARE MODE")
+        calls = [asyncio.wait_for(log(graph, id_, loss), 0.5) for _ in range(64)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(0.5)
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+
+    async with asyncio.timeout(2):
+        assert (await log(graph, id_, loss))["pointCount"] == 1
+    (node,) = (await graph(COUNTS, id=id_)).values()
+    assert node["metrics"]["nodes"] == [{"key": "loss", "kind": "FLOAT", "count": 2}]
+    await database.close()
