@@ -98,8 +98,10 @@ class LiveFollower:
         return state is not self._state and state.known != self._known
 
     async def _wait(self) -> None:
+        # Without a state there is nothing to tell, however long ago it is that something was told.
+        left = None if self._query.state is None else max(0.0, self._told_at + HEARTBEAT_INTERVAL - _now())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, self._told_at + HEARTBEAT_INTERVAL - _now())):
+            async with asyncio.timeout(left):
                 await self._query.changed()
 
     async def _first_state(self) -> State:

@@ -205,9 +205,9 @@ class LiveQuery:
         rows = self.state.rows if self.state else ()
         streams = (*fixed, *(stream_of(row.id) for row in rows))
         if streams != watch.streams:
-            before = stack.pop_all()
-            watch = await stack.enter_async_context(self._feed.following(self.reading.env["$tenant"], streams))
-            await before.aclose()
+            # The new one before the old one is left, so that the feed forgets no head.
+            async with stack.pop_all():
+                watch = await stack.enter_async_context(self._feed.following(self.reading.env["$tenant"], streams))
         moved = any(head.seq > row.seq for head, row in zip(watch.heads()[len(fixed) :], rows, strict=False))
         if moved or (self.state and watch.heads()[0].seq > self.state.seq):
             watch.moved.set()

@@ -181,3 +181,19 @@ async def test_what_is_no_live_query_is_refused(graphql: Graph) -> None:
     with pytest.raises(RequestErrors) as refusal:
         await anext(frames(graphql, after=cursor.encode([kind, epoch + 1, seq, pairs])))
     assert refusal.value.errors[0].code == "CURSOR_EXPIRED"
+
+
+async def test_a_list_that_ends_while_its_rows_change_leaves_nothing_followed(
+    graphql: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(graphql, "one")
+    by_loss = [{"metric": {"key": "loss", "aggregate": "LAST"}, "direction": "ASC"}]
+    listeners = graphql.database.committed.listeners
+    before = [*listeners]
+    async with asyncio.timeout(20), aclosing(frames(graphql, orderBy=by_loss)) as stream:
+        await anext(stream)
+        monkeypatch.setattr("db.feed.feed.MOVED", "SELECT no_such_column")
+        await make(graphql, "two")
+        with pytest.raises(RequestErrors, match="does not answer"):
+            await anext(stream)
+    assert listeners == before
