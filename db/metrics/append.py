@@ -17,10 +17,10 @@ import asyncpg
 import numpy as np
 
 from db.access import Role
-from db.errors import DomainError, NotFound
+from db.errors import Conflict, DomainError, NotFound
 from db.identifiers import parse_id
 from db.metrics import series_rows
-from db.metrics.batch import Batch
+from db.metrics.batch import INPUT, Batch
 from db.metrics.columns import Ints
 from db.metrics.lot import Lot, gathered
 from db.metrics.series_part import Opaque
@@ -34,6 +34,8 @@ from db.verbs.entity import Home
 
 PREFIXES: Final = tuple(source.prefix for source in ENTITIES)
 LEG: Final = 0
+MOST_RANGES: Final = 10_000
+"""Stretches without a gap that a writer's sequences on one object make up. Each of its calls looks through them all."""
 
 OWNERS: Final = f"""
     SELECT o.id, o.kind, b.at AS heard_of, {entity.HOME} FROM object o
@@ -54,9 +56,17 @@ KINDS: Final = """
 APPLIED: Final = """
     SELECT wanted.* FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS wanted(owner_id, writer, sequence)
     JOIN metric_writer w ON w.tenant_id = $1 AND w.owner_id = wanted.owner_id AND w.writer = wanted.writer
-        AND w.applied @> wanted.sequence
+    WHERE w.applied @> wanted.sequence
 """
 """Which of these batches their writers had brought before."""
+
+FULL: Final = """
+    SELECT wanted.* FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS wanted(owner_id, writer, sequence)
+    JOIN metric_writer w ON w.tenant_id = $1 AND w.owner_id = wanted.owner_id AND w.writer = wanted.writer
+    WHERE (SELECT count(*) FROM unnest(w.applied)) >= $5
+        AND NOT (w.applied @> wanted.sequence - 1 OR w.applied @> wanted.sequence + 1)
+"""
+"""Which of them would leave a gap when there are so many already."""
 
 MARK: Final = """
     INSERT INTO metric_writer AS known (tenant_id, owner_id, writer, applied, fresh)
@@ -67,7 +77,7 @@ MARK: Final = """
     ) new GROUP BY owner_id, writer ORDER BY owner_id, writer
     ON CONFLICT (tenant_id, owner_id, writer) DO UPDATE
         SET applied = known.applied + excluded.applied, fresh = excluded.applied - known.applied
-    RETURNING owner_id, writer, fresh
+    RETURNING owner_id, writer, fresh, (SELECT count(*) FROM unnest(known.applied)) AS ranges
 """
 """Note the batches that writers bring, and learn which of them are new."""
 
@@ -204,9 +214,11 @@ async def _refuse_other_kinds(tx: Transaction, calls: Sequence[Logged]) -> None:
     kinds = {(row["owner_id"], row["key"]): row["kind"] for row in await tx.fetch(KINDS, *_columns(series, 2))}
     named = list({_name(batch): None for batch in batches if batch.call.writer is not None})
     seen = {tuple(row.values()) for row in await tx.fetch(APPLIED, *_columns(named, 3))}
+    full = {tuple(row.values()) for row in await tx.fetch(FULL, *_columns(named, 3), MOST_RANGES)} - seen
     for call in calls:
         if call.error is None:
             try:
+                _require_room(any(_name(batch) in full for batch in call.kept))
                 _claim(call, kinds, seen)
             except DomainError as error:
                 call.error = error
@@ -225,6 +237,12 @@ def _claim(call: Logged, kinds: dict[tuple[UUID, str], str], seen: set[tuple[Any
     seen.update(_name(batch) for batch in new if call.writer is not None)
 
 
+def _require_room(is_full: bool) -> None:
+    if is_full:
+        message = f"This writer has left {MOST_RANGES} gaps already. Count its calls from 0, one after the other."
+        raise Conflict(message, path=(*INPUT, "sequence"))
+
+
 def _name(batch: Accepted) -> tuple[Any, ...]:
     return batch.owner_id, batch.call.writer, batch.call.sequence
 
@@ -234,12 +252,17 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 async def _set_replays_aside(tx: Transaction, accepted: Iterable[Accepted]) -> None:
-    """Mark the batches that their writer had brought before, or brings twice at once."""
+    """Mark the batches that their writer had brought before, or brings twice at once.
+
+    Raises:
+        Conflict: a writer leaves more gaps than can be looked through in each of its calls.
+    """
     marked = [batch for batch in accepted if batch.call.writer is not None]
     if not marked:
         return
     names = [_name(batch) for batch in marked]
     rows = await tx.fetch(MARK, *(list(column) for column in zip(*names, strict=True)))
+    _require_room(any(row["ranges"] > MOST_RANGES for row in rows))
     fresh = {(row["owner_id"], row["writer"]): row["fresh"] for row in rows}
     seen: set[Any] = set()
     for batch, name in zip(marked, names, strict=True):

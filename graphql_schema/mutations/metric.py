@@ -87,7 +87,10 @@ class LogMetricsInput:
         " Together with `sequence` it makes retries safe, for ever: what an object has of a writer's sequence already"
         " is not stored again, whatever it holds this time. Calls may come in any order."
     )
-    sequence: SafeInt | None = optional("The number of the writer's call, from 0; each number for one call only.")
+    sequence: SafeInt | None = optional(
+        "The number of the writer's call, from 0; each number for one call only. `CONFLICT` when the writer has left"
+        " 10 000 gaps on an object."
+    )
     idempotency_key: str | None = optional(
         "Makes a retry safe for 30 days: the same key and input give the same answer, other input is a `CONFLICT`."
         " Without it and `writer`, points sent twice are stored twice."
@@ -194,6 +197,7 @@ class MetricMutations:
         LogMetricsInput,
         on="the namespace of each object",
         lane=lane.log,
+        digest=metrics.digest,
     )
     rename_series: RenameSeriesPayload = mutation(
         "Give a series another key; its points and figures stay. `NOT_FOUND` when the object has none of that key,"

@@ -10,6 +10,7 @@ import pytest
 from db import server_role
 from db.access import local_caller
 from db.engine import Database
+from db.metrics import append
 from db.metrics.append import KEEP
 from tests.graph import Graph
 from tests.statements import sent
@@ -105,3 +106,27 @@ async def test_calls_that_nobody_waits_for_are_not_tried_again(dsn: str) -> None
     (node,) = (await graph(COUNTS, id=id_)).values()
     assert node["metrics"]["nodes"] == [{"key": "loss", "kind": "FLOAT", "count": 2}]
     await database.close()
+
+
+async def test_a_writer_cannot_make_everybody_wait_by_leaving_gaps(
+    graphql: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its calls looks through all gaps, with the others of its group behind it."""
+    monkeypatch.setattr(append, "MOST_RANGES", 5)
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+    loss = {"values": {"loss": [1.0]}}
+
+    sparse = [log(graphql, id_, loss, writer="clock", sequence=10 * number) for number in range(20)]
+    others = [log(graphql, id_, loss, writer="rank-0", sequence=number) for number in range(20)]
+    answers = await asyncio.gather(*sparse, *others, *(log(graphql, id_, loss) for _ in range(20)))
+
+    assert [answer["pointCount"] for answer in answers[20:]] == [1] * 40
+    stored = [number for number, answer in enumerate(answers[:20]) if answer["pointCount"]]
+    assert len(stored) == 5
+    refusals = [error for answer in answers for error in answer["userErrors"]]
+    assert {(error["code"], *error["path"]) for error in refusals} == {("CONFLICT", "input", "sequence")}
+    assert len(refusals) == 15
+    replayed, beside = [
+        await log(graphql, id_, loss, writer="clock", sequence=10 * stored[0] + more) for more in (0, 1)
+    ]
+    assert (replayed["replayed"], beside["pointCount"]) == (True, 1)
