@@ -65,7 +65,14 @@ class Call:
     role: Role
     key: str | None = None
     lane: Lane | None = None
+    digest: Digest | None = None
 
+
+Digest = Callable[[Mapping[str, Any]], bytes]
+"""Of a verb's arguments, bytes that are equal for equal input, where the arguments themselves may not be.
+
+It raises DomainError where the verb would.
+"""
 
 Lane = Callable[[Database, Caller, str, Call, Answer, "Finish | None"], Awaitable[str]]
 """Runs calls of one kind together, many in one transaction; calls without a key, for a key is claimed alone."""
@@ -298,7 +305,7 @@ async def _result(tx: Transaction, call: Call) -> Result:
         return await call.verb(tx, **call.arguments)
     if not check_text(call.key, what="input.idempotencyKey", max_length=255):
         raise Invalid("`input.idempotencyKey` is empty. Give 1 to 255 characters.", path=("input", "idempotencyKey"))
-    digest = hashlib.sha256(_canonical(call)).digest()
+    digest = hashlib.sha256(call.digest(call.arguments) if call.digest else _canonical(call)).digest()
     who = (tx.caller.actor_id, call.key)
     if await tx.fetchval(CLAIM, *who, call.name, digest, tx.now):
         result = await call.verb(tx, **call.arguments)

@@ -32,7 +32,7 @@ from db.read.link import by_id
 from db.read.nodes import ByIds, OnlyOne
 from db.read.plan import Leaf, One, Plan, compiled, literal
 from db.read.sql import Bind, Compiled, Environment, Expression, Pieces, Statement, bound_alone
-from db.transaction import Call, Lane, Verb
+from db.transaction import Call, Digest, Lane, Verb
 from graphql_schema.fields import SOURCES, Argument, read_field
 from graphql_schema.filters import plain
 from graphql_schema.selection import Nodes, Planner, Selected
@@ -138,6 +138,7 @@ class MutationRead:
     verb: Verb
     role: Role
     lane: Lane | None = None
+    digest: Digest | None = None
 
     def plan(self, selected: Selected) -> Plan:
         raise TypeError("a mutation is prepared, not planned")
@@ -153,6 +154,7 @@ class MutationRead:
             verb=self.verb,
             role=self.role,
             lane=self.lane,
+            digest=self.digest,
             input=selected.arguments["input"].get,
             decode=decoder(definition.args["input"].type),
             answer=compiled(pieces, statement),
@@ -170,6 +172,7 @@ class Prepared:
     verb: Verb
     role: Role
     lane: Lane | None
+    digest: Digest | None
     input: Callable[[Environment], Any]
     decode: Callable[[Any], Any]
     answer: Compiled
@@ -180,7 +183,7 @@ class Prepared:
         """What the runner is to do."""
         arguments = self.decode(self.input(env))
         key = arguments.pop("idempotency_key", None)
-        return Call(self.name, self.verb, arguments, self.role, key, self.lane)
+        return Call(self.name, self.verb, arguments, self.role, key, self.lane, self.digest)
 
 
 def told_alone(pieces: Pieces, statement: Statement) -> Callable[[Environment], str] | None:
@@ -199,11 +202,15 @@ def mutation(
     *,
     on: str = "the namespace that it is about",
     lane: Lane | None = None,
+    digest: Digest | None = None,
 ) -> Any:
-    """A field of `Mutation`. Who may call it is said by its rule; a `lane` runs many calls in one transaction."""
+    """A field of `Mutation`. Who may call it is said by its rule.
+
+    A `lane` runs many calls in one transaction; a `digest` tells equal inputs where equal arguments do not.
+    """
     needs = f"Needs the role {role.name} on {on}."
     argument = Argument("input", input_type, "What to do.", ...)
-    return read_field(MutationRead(verb, role, lane), f"{description}\n\n{needs}", [argument])
+    return read_field(MutationRead(verb, role, lane, digest), f"{description}\n\n{needs}", [argument])
 
 
 @cache

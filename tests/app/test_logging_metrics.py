@@ -28,6 +28,11 @@ LOG = """
       logMetrics(input: $input) { pointCount replayed userErrors { code path } }
     }
 """
+LOG_INLINE = """
+    mutation {
+      logMetrics(input: {%s, columns: {wallTimes: %s, values: {k: %s}}}) { pointCount userErrors { code path } }
+    }
+"""
 READ = """
     query ($id: ID!) {
       node(id: $id) {
@@ -193,6 +198,31 @@ async def test_a_retry_is_known_however_it_is_spelled(gateway: Gateway, transpor
         answers = [await wire.log(f'{{{first}, "points": {points}}}') for points in spellings]
         assert [answer["data"]["logMetrics"]["pointCount"] for answer in answers] == [1, 1, 1]
         assert len((await wire.points(id_))["k"]) == 1
+
+
+@TRANSPORTS
+async def test_a_retry_is_known_by_its_points(gateway: Gateway, transport: Transport) -> None:
+    async with wired(gateway, transport) as wire:
+        id_ = await wire.a_model()
+        first = f'"objectId": "{id_}", "idempotencyKey": "{uuid4().hex}"'
+        times = [f"2026-01-01T00:00:{second:02}Z" for second in range(40)]
+        objects = ", ".join(f'{{"key": "k", "wallTime": "{time}", "value": 1}}' for time in times)
+        # An escape is what only the slower of the two decoders of variables reads.
+        spellings = [objects, objects.replace('"k"', r'"\u006b"'), objects.replace('"value": 1', '"value": 1.0')]
+        texts = [f'{{{first}, "points": [{spelled}]}}' for spelled in spellings]
+        micros = [1_767_225_600_000_000 + 1_000_000 * second for second in range(40)]
+        texts.append(f'{{{first}, "columns": {{"wallTimes": {micros}, "values": {{"k": {[1] * 40}}}}}}}')
+        answers = [await wire.log(text) for text in texts]
+        assert [answer["data"]["logMetrics"]["pointCount"] for answer in answers] == [40] * 4
+        inline = LOG_INLINE % (
+            first.replace('"objectId"', "objectId").replace('"idempotencyKey"', "idempotencyKey"),
+            micros,
+            [1] * 40,
+        )
+        assert (await wire.run(inline))["logMetrics"]["pointCount"] == 40
+        other = await wire.log(texts[0].replace('"value": 1', '"value": 2', 1))
+        assert other["data"]["logMetrics"]["userErrors"] == [{"code": "CONFLICT", "path": ["input", "idempotencyKey"]}]
+        assert len((await wire.points(id_))["k"]) == 40
 
 
 async def test_at_once_over_http(gateway: Gateway) -> None:
