@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from db.errors import NameTaken, NotFound
+from db.metrics import rewriting
 from db.metrics.series_key import check_key
 from db.transaction import Result, Transaction
 from db.verbs import entity
@@ -14,17 +15,14 @@ OBJECT: Final[Path] = ("input", "objectId")
 KEY: Final[Path] = ("input", "key")
 NEW_KEY: Final[Path] = ("input", "newKey")
 
-ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('points of ' || $1::uuid::text, 0))"
-"""Wait for whoever else rewrites the points of an object, and keep them waiting until the transaction ends."""
-
-NAMED: Final = """
-    SELECT key, sum(count)::bigint AS count, min(kind) AS kind FROM series
-    WHERE tenant_id = $1 AND owner_id = $2 AND key = ANY($3) GROUP BY key
-"""
+NAMED: Final = "SELECT key FROM series WHERE tenant_id = $1 AND owner_id = $2 AND key = ANY($3)"
 """Which of these keys are series of an object."""
 
 RENAME: Final = "UPDATE series SET key = $4 WHERE tenant_id = $1 AND owner_id = $2 AND key = $3"
 """Storage names a series by its id, so this is all."""
+
+LOCK: Final = "SELECT FROM series WHERE tenant_id = $1 AND owner_id = $2 AND key = $3 FOR UPDATE"
+"""Wait for who logs to the series just now: a statement sees what was committed when it began, and no later points."""
 
 DELETE: Final = """
     WITH gone AS (
@@ -58,7 +56,8 @@ async def rename(tx: Transaction, *, object_id: str, key: str, new_key: str) -> 
 async def delete(tx: Transaction, *, object_id: str, key: str) -> Result:
     """Delete a series and its points."""
     owner = await entity.load_owner(tx, object_id, OBJECT)
-    await tx.connection.execute(ALONE, owner.id)
+    await rewriting.alone(tx.connection, owner.id)
+    await tx.execute(LOCK, owner.id, key)
     gone = await tx.fetchrow(DELETE, owner.id, key)
     if gone is None or gone["count"] is None:
         raise _missing(owner, key)

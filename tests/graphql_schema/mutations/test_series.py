@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from db.access import Role
 from db.identifiers import parse_id
+from db.metrics.batch import Point
 from db.metrics.compact import compact
+from db.transaction import Transaction
+from db.verbs import metrics
 from tests.graph import Callers, Graph
 
 CREATE = """
@@ -214,3 +218,17 @@ async def test_who_may(graphql: Graph, caller_with: Callers) -> None:
     await writer.change(RENAME, input=rename)
     await graphql.by(await caller_with("MAINTAINER", "vision")).change(DELETE, input=delete)
     assert await series(graphql, id_) == {"c": [1]}
+
+
+async def test_points_that_are_just_being_logged_go_too(graphql: Graph) -> None:
+    id_ = await a_model(graphql)
+    await graphql.change(LOG, input={"objectId": id_, "points": [{"key": "note", "string": "early"}]})
+    async with graphql.database.transaction() as connection:
+        tx = Transaction(connection, graphql.caller, Role.WRITER, "test-request")
+        await metrics.log(tx, object_id=id_, points=[Point(key="note", string="late")])
+        deleting = asyncio.create_task(graphql.change(DELETE, input={"objectId": id_, "key": "note"}))
+        await asyncio.sleep(0.3)
+        assert not deleting.done()
+    assert (await deleting)["pointCount"] == 2
+    async with graphql.database.connection() as connection:
+        assert await connection.fetchval(LEFT) == 0
