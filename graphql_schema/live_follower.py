@@ -54,6 +54,7 @@ class LiveFollower:
             NotFound: there is no such namespace in the caller's sight.
             CursorExpired: the cursor is of another epoch.
             RequestErrors: the cursor is not one of a live query.
+            Unavailable: the database does not answer.
         """
         frames, env = self._frames(), self._environment()
         self._target = await frames.find(self._database, self._caller, env)
@@ -61,9 +62,10 @@ class LiveFollower:
         self._after = after if after is not None or frames.after is None else frames.after(env)
         self._join()
         await self._look_at_access()
-        state = await self._first_state()
+        await self._first_state()
         if self._after is not None:
-            self._known = known_of(self._after, state)
+            _, seq, _ = _read(self._after)
+            self._known = known_of(self._after, await self._query.state_at(seq))
         self._is_open, self._told_at = True, _now()
 
     async def next(self) -> Frame | None:

@@ -149,6 +149,25 @@ class LiveQuery:
         """Return when there is a new state, or another reason to look up."""
         await self._changed.wait()
 
+    async def state_at(self, seq: int) -> State:
+        """A state that is not older than a number of the namespace's stream; the newest when there is no such number.
+
+        Another process may have told somebody of what this one has not seen yet.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        stream = self.reading.target.streams[0]
+        if self.failure is None and self.state is not None and self.state.seq < seq:
+            await self._feed.look((stream,))
+        while self.failure is None and self.state is not None:
+            if self.state.seq >= min(seq, self._feed.head(stream).seq):
+                return self.state
+            with contextlib.suppress(TimeoutError):  # When its rows are the same, nobody is woken for a newer state.
+                async with asyncio.timeout(REST):
+                    await self.changed()
+        raise self.failure or Unavailable
+
     def close(self) -> None:
         """Evaluate no more."""
         self._task.cancel()

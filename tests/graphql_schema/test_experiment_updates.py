@@ -10,11 +10,15 @@ from typing import Any
 import orjson
 import pytest
 
+from db.engine import Database
+from db.feed.feed import Feed
 from graphql_schema import cursor
+from graphql_schema.broadcast import Live
 from graphql_schema.errors import RequestErrors
 from graphql_schema.executor import Context, subscribe
 from graphql_schema.schema import documents
 from tests.graph import Callers, Graph
+from tests.graphql_schema import following
 
 FOLLOW = """
 subscription (
@@ -197,3 +201,19 @@ async def test_a_list_that_ends_while_its_rows_change_leaves_nothing_followed(
         with pytest.raises(RequestErrors, match="does not answer"):
             await anext(stream)
     assert listeners == before
+
+
+async def test_a_cursor_of_another_process_may_be_ahead(graphql: Graph, dsn: str) -> None:
+    """Which has seen what this one, who looks once a second, has not."""
+    await make(graphql, "one")
+    database = await Database.connect(dsn)
+    live, other = Live(Feed(database), database), Graph(database, graphql.caller)
+    async with asyncio.timeout(20), aclosing(following.frames(other, FOLLOW, live)) as behind:
+        await anext(behind)
+        await make(graphql, "two")
+        async with aclosing(frames(graphql)) as ahead:
+            newest = await anext(ahead)
+        async with aclosing(following.frames(other, FOLLOW, live, after=newest["cursor"])) as resumed:
+            frame = await anext(resumed)
+    assert (changes(frame), frame["ids"]) == (QUIET, newest["ids"])
+    await database.close()
