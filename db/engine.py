@@ -253,6 +253,10 @@ def _raise_named(error: Exception, connection: asyncpg.Connection[Any]) -> None:
         raise Unavailable from error
     if isinstance(error, asyncpg.QueryCanceledError):
         raise TooSlow from error
+    if isinstance(error, asyncpg.InternalClientError):
+        # The driver has lost its place, as when the server's last words came in between; it would not find it again.
+        connection.terminate()
+        raise Unavailable from error
     # Of a connection that breaks in mid-statement, or while a transaction is rolled back because it broke, the driver
     # says many things. The same errors on one that lives, such as of arguments of the wrong type, are ours to mend.
     if isinstance(error, DRIVER) and (connection.is_closed() or isinstance(error.__context__, AWAY)):

@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
-from db.engine import AWAY, Database
+from db.engine import AWAY, DRIVER, Database
 from db.errors import Unavailable
 from db.feed.bus import Heard, read
 
@@ -20,7 +20,7 @@ PATIENCE: Final = 5.0  # seconds that a statement may take
 FIRST_WAIT: Final = 0.1  # seconds until the first attempt to connect again; each next one waits twice as long
 LONGEST_WAIT: Final = 5.0
 
-LOST: Final = (*AWAY, asyncpg.InterfaceError, asyncpg.PostgresError, TimeoutError, Unavailable)
+LOST: Final = (*AWAY, *DRIVER, TimeoutError, Unavailable)
 
 log = structlog.get_logger(__name__)
 

@@ -206,5 +206,5 @@ def _named_errors() -> Any:
     """Raises Unavailable for what a lost connection causes."""
     try:
         yield
-    except (*AWAY, asyncpg.InterfaceError, FailingListenerError) as error:
+    except (*AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError, FailingListenerError) as error:
         raise Unavailable from error

@@ -105,3 +105,13 @@ async def test_a_statement_that_nobody_waits_for_leaves_nothing_behind(database:
         await asyncio.gather(task, return_exceptions=True)
         async with database.transaction() as connection:
             assert await connection.fetchval("SELECT current_setting('transaction_read_only')") == "off"
+
+
+async def test_a_driver_that_has_lost_its_place_gives_way_to_another(pair: Database) -> None:
+    with pytest.raises(Unavailable):
+        async with pair.connection() as connection:
+            lost = connection
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    async with pair.connection() as connection:
+        assert connection is not lost
+        assert await connection.fetchval("SELECT 1") == 1
