@@ -108,10 +108,15 @@ async def test_a_statement_that_nobody_waits_for_leaves_nothing_behind(database:
 
 
 async def test_a_driver_that_has_lost_its_place_gives_way_to_another(pair: Database) -> None:
-    with pytest.raises(Unavailable):
+    lost = []
+
+    async def use() -> None:
         async with pair.connection() as connection:
-            lost = connection
+            lost.append(connection)
             raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    with pytest.raises(Unavailable):
+        await use()
     async with pair.connection() as connection:
-        assert connection is not lost
+        assert connection not in lost
         assert await connection.fetchval("SELECT 1") == 1
