@@ -12,7 +12,7 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check demo watch lint format lock bench-read bench-metrics graphiql live schema migrate clean
+.PHONY: help serve test check chaos demo watch lint format lock bench-read bench-metrics graphiql live schema migrate clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ serve: $(VENV)/.server ## Serve on http://127.0.0.1:8000 with an embedded Postgr
 
 test: lint ## Run linters, type checker and all tests (ARGS="-k socket").
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+
+chaos: $(VENV)/.dev ## Run the long tests: servers and PostgreSQL killed for minutes, 10 M points (ARGS="-k ledger").
+	@exec $(BIN)/python -m pytest -m chaos --capture=no $(ARGS)
 
 demo: $(VENV)/.demo ## Train real models and send everything to a running server (ARGS="--seconds 60").
 	@exec $(BIN)/python -m demo $(ARGS)

@@ -1,12 +1,31 @@
-"""The server, with a share of the hints between processes lost: `-m tests.acceptance.lossy_server 0.2 serve …`."""
+"""The server, with a share of the hints between its processes lost, and compaction that is never long in coming.
+
+`LEDGER_LOST=0.2 python -m tests.acceptance.lossy_server serve …`. What is changed is changed in workers, too: they
+import the module that began their parent.
+"""
 
 from __future__ import annotations
 
+import os
 import random
-import sys
+from datetime import timedelta
+from typing import Final
 
 from app import cli, main
 from db.feed.bus import Bus, Heard
+from db.jobs import compaction, queue
+
+LOST: Final = "LEDGER_LOST"
+"""The variable that says which share of hints is lost."""
+
+TAIL_ROWS: Final = 8
+"""A tail as long as this is compacted."""
+
+SOONER: Final = (
+    (main, {"TICK": 1.0}),
+    (compaction, {"ROWS": TAIL_ROWS}),
+    (queue, {"LOST": timedelta(seconds=4)}),
+)
 
 
 class Lossy:
@@ -26,8 +45,11 @@ class Lossy:
         await self._bus.hear(heard)
 
 
+share = float(os.environ.get(LOST, "0"))
+whole = main.bus_of
+main.bus_of = lambda settings, database: Lossy(whole(settings, database), share)
+for module, values in SOONER:
+    vars(module).update(values)
+
 if __name__ == "__main__":
-    share = float(sys.argv.pop(1))
-    whole = main.bus_of
-    main.bus_of = lambda settings, database: Lossy(whole(settings, database), share)
     cli.main()
