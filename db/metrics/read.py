@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
@@ -11,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from db.errors import DomainError
+from db.errors import DomainError, TooSlow
 from db.metrics import sample, stored
 from db.metrics.axis import Axis, Range
 from db.metrics.columns import NONE, Floats, Ints
@@ -21,7 +22,13 @@ from db.metrics.tail import Damaged
 from db.metrics.want import MOST, Form, Want
 
 LITTLE: Final = 64
-"""Segments that are decoded at once; more are in a thread, so that others are served meanwhile."""
+"""Segments decoded, or requests answered, at once; more are in a thread, so that others are served meanwhile."""
+
+PATIENCE: Final = 8.0
+"""Seconds for all decoding and choosing. A thread cannot be stopped from outside, so what is left then is refused."""
+
+MOST_AGAIN: Final = 5_000
+"""Segments that are read again as points, where figures do not suffice."""
 
 
 class TooMany(DomainError):
@@ -140,18 +147,32 @@ async def read(connection: asyncpg.Connection[Any], tenant_id: UUID, requests: S
     """
     if not requests:
         return []
+    # The same sample may be asked for in a thousand places. Whole series count in each of theirs.
+    keys = [request if isinstance(request, Sample) else place for place, request in enumerate(requests)]
+    distinct = dict(zip(keys, requests, strict=True))
+    results = dict(zip(distinct, await _results(connection, tenant_id, [*distinct.values()]), strict=True))
+    return _within_limit(requests, [results[key] for key in keys])
+
+
+async def _results(connection: asyncpg.Connection[Any], tenant_id: UUID, requests: Sequence[Request]) -> list[Any]:
+    deadline = time.monotonic() + PATIENCE
     asked = [_Asked(request, _wants(request), []) for request in requests]
     found = iter(await stored.fetch(connection, tenant_id, [want for one in asked for want in one.wants]))
     for one in asked:
         one.found.extend(next(found) for _ in one.wants)
-    results = await _answers(asked)
+    results = await _answers(asked, deadline)
     while missing := [number for number, result in enumerate(results) if isinstance(result, Missing)]:
+        segments = np.cumsum([len(results[number].positions) for number in missing])
+        allowed = int(np.searchsorted(segments, MOST_AGAIN, "right"))
+        for number in missing[allowed:]:
+            results[number] = TooSlow()
+        missing = missing[:allowed]
         again = [asked[number] for number in missing]
         places = [(one.wants[0], one.found[0], results[number]) for one, number in zip(again, missing, strict=True)]
         await stored.fetch_points(connection, tenant_id, places)
-        for number, result in zip(missing, await _answers(again), strict=True):
+        for number, result in zip(missing, await _answers(again, deadline), strict=True):
             results[number] = result
-    return _within_limit(requests, results)
+    return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +213,12 @@ def _steps(request: Whole, *, is_stepped: bool) -> Range:
     return Range(Axis.STEP if is_bounded and is_stepped else Axis.POSITION, request.lower, request.upper)
 
 
-async def _answers(asked: Sequence[_Asked]) -> list[Any]:
-    if stored.work([found for one in asked for found in one.found]) > LITTLE:
-        return await asyncio.to_thread(lambda: [_answer(one) for one in asked])
-    return [_answer(one) for one in asked]
+async def _answers(asked: Sequence[_Asked], deadline: float) -> list[Any]:
+    def answer() -> list[Any]:
+        return [_answer(one) if time.monotonic() < deadline else TooSlow() for one in asked]
+
+    work = max(len(asked), stored.work([found for one in asked for found in one.found]))
+    return await asyncio.to_thread(answer) if work > LITTLE else answer()
 
 
 def _answer(asked: _Asked) -> Any:
