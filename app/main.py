@@ -24,9 +24,8 @@ from app.telemetry import Observer, RequestTelemetry
 from app.web import web_routes
 from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
-from db.jobs import answered, compaction, records, stalled
+from db.jobs import answered, compaction, records, retention, stalled
 from db.jobs.queue import Queue, Work
-from db.metrics import retention
 from graphql_schema import schema
 from graphql_schema.documents import Documents
 from graphql_schema.limits import DocumentLimits

@@ -1,1 +1,1 @@
-"""What is done in the background: found from what is stored, on a tick, by any process."""
+"""What is done in the background: found from what is stored, and done by any process, each piece once."""

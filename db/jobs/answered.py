@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from db.engine import Database
+from db.jobs import piece
+from db.jobs.forgetting import deleted
 
 KEPT: Final = timedelta(days=30)
-BATCH: Final = 1_000
 
 OLD = "SELECT EXISTS (SELECT FROM idempotency_record WHERE created_at < $1)"
 
@@ -24,16 +25,9 @@ FORGET = """
 async def find(database: Database, now: datetime) -> list[str]:
     """One piece of work, if there is any."""
     async with database.connection() as connection:
-        return ["all"] if await connection.fetchval(OLD, now - KEPT) else []
+        return [piece.ALL] if await connection.fetchval(OLD, now - KEPT) else []
 
 
 async def forget(database: Database, _piece: str, now: datetime) -> int:
     """Delete the answers that nobody will ask for again; returns how many."""
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            done: str = await connection.execute(FORGET, now - KEPT, BATCH)
-        count = int(done.rpartition(" ")[2])
-        total += count
-        if count < BATCH:
-            return total
+    return await deleted(database, FORGET, now - KEPT)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from db.engine import Database
+from db.jobs import piece
 from db.metrics import compact
 
 ROWS: Final = 256
@@ -59,13 +59,12 @@ async def find(database: Database, now: datetime) -> list[str]:
     async with database.connection() as connection:
         tenants = [row["id"] for row in await connection.fetch(TENANTS)]
         return [
-            f"{tenant.hex}/{row['owner_id'].hex}"
+            piece.of_object(tenant, row["owner_id"])
             for tenant in tenants
             for row in await connection.fetch(DUE, tenant, *limits)
         ]
 
 
-async def do(database: Database, piece: str, _now: datetime) -> int:
+async def do(database: Database, name: str, _now: datetime) -> int:
     """Compact one of them; returns how many points moved."""
-    tenant, owner = map(UUID, piece.split("/"))
-    return await compact.compact(database, tenant, owner)
+    return await compact.compact(database, *piece.read(name))

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from db.engine import Database
+from db.jobs import piece
+from db.jobs.forgetting import deleted
 
 KEPT: Final = timedelta(hours=1)
 FAILED_KEPT: Final = timedelta(days=30)
 """Those with a traceback, which somebody may want to read."""
-
-BATCH: Final = 5_000
 
 OLD = "created < CASE WHEN traceback IS NULL THEN $1::timestamptz ELSE $2::timestamptz END AND created < $1"
 ANY_OLD = f"SELECT EXISTS (SELECT FROM pgqueuer_log WHERE {OLD})"
@@ -25,16 +25,9 @@ FORGET = f"""
 async def find(database: Database, now: datetime) -> list[str]:
     """One piece of work, if there is any."""
     async with database.connection() as connection:
-        return ["all"] if await connection.fetchval(ANY_OLD, now - KEPT, now - FAILED_KEPT) else []
+        return [piece.ALL] if await connection.fetchval(ANY_OLD, now - KEPT, now - FAILED_KEPT) else []
 
 
 async def forget(database: Database, _piece: str, now: datetime) -> int:
     """Delete the records whose time is over; returns how many."""
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            done: str = await connection.execute(FORGET, now - KEPT, now - FAILED_KEPT, BATCH)
-        count = int(done.rpartition(" ")[2])
-        total += count
-        if count < BATCH:
-            return total
+    return await deleted(database, FORGET, now - KEPT, now - FAILED_KEPT)

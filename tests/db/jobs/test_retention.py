@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from db.engine import Database
-from db.metrics import read, retention, rewriting
+from db.jobs import retention
+from db.metrics import read, rewriting
 from db.metrics.columns import Columns
 from db.metrics.read import Sample, Sampled
 from db.metrics.segment import SIZE

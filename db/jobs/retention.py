@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from db.engine import Database
+from db.jobs import piece
 from db.metrics import rewriting
 from db.metrics.segment import SIZE
 from db.metrics.stream import stream_of
@@ -66,15 +67,15 @@ async def find(database: Database, now: datetime) -> list[str]:
     async with database.connection() as connection:
         tenants = [row["tenant_id"] for row in await connection.fetch(TENANTS)]
         return [
-            f"{tenant.hex}/{row['id'].hex}"
+            piece.of_object(tenant, row["id"])
             for tenant in tenants
             for row in await connection.fetch(DUE, tenant, now, BATCH)
         ]
 
 
-async def roll_up(database: Database, piece: str, now: datetime) -> int:
+async def roll_up(database: Database, name: str, now: datetime) -> int:
     """Roll up what is too old of one of them; returns how many segments it was."""
-    tenant_id, owner_id = map(UUID, piece.split("/"))
+    tenant_id, owner_id = piece.read(name)
     async with database.connection() as connection:
         days = await connection.fetchval(DAYS, tenant_id, owner_id)
     if days is None:  # The setting was taken away meanwhile.
@@ -85,7 +86,10 @@ async def roll_up(database: Database, piece: str, now: datetime) -> int:
         total += count
         if count < BATCH:
             break
-    log.info("raw metrics rolled up", tenant=tenant_id, owner=owner_id, days=days, segments=total, points=total * SIZE)
+    if total:  # Somebody else may have been at it.
+        log.info(
+            "raw metrics rolled up", tenant=tenant_id, owner=owner_id, days=days, segments=total, points=total * SIZE
+        )
     return total
 
 
