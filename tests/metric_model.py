@@ -13,7 +13,7 @@ from uuid import UUID
 
 from db.engine import Database
 from db.metrics.columns import NONE, Columns
-from db.metrics.figures import moment
+from db.metrics.instant import moment
 from db.metrics.segment import decode as decode_segment
 from db.metrics.tail import decode as decode_tail
 

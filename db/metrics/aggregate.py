@@ -12,11 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from db.metrics.columns import NONE, Floats, Ints
-
-Bools = npt.NDArray[np.bool_]
+from db.metrics.columns import NONE, Floats, Ints, Mask
 
 Run = tuple[Ints, Floats]
 """A series as steps that rise strictly, and the value at each."""
@@ -31,7 +28,7 @@ class Aligned:
 
     steps: Ints
     values: Floats
-    present: Bools
+    present: Mask
     width: int
 
 
@@ -88,7 +85,7 @@ def over_runs(aligned: Aligned, quantiles: Sequence[float]) -> Figures:
     )
 
 
-def _ends(sorted_: Ints) -> Bools:
+def _ends(sorted_: Ints) -> Mask:
     """Of equal neighbours, the last."""
     found = np.ones(len(sorted_), np.bool_)
     np.not_equal(sorted_[1:], sorted_[:-1], out=found[:-1])
@@ -113,7 +110,7 @@ class _Grid:
 
     places: Ints
     steps: Ints
-    last: Bools
+    last: Mask
 
     @classmethod
     def of(cls, steps: Ints, shift: int) -> _Grid:
@@ -141,7 +138,7 @@ def _laid_out(runs: Sequence[Run], grids: Mapping[bytes, _Grid], width: int) -> 
     return Aligned(steps, values, present, width)
 
 
-def _moments(values: Floats, finite: Bools, count: Ints) -> tuple[Floats, Floats]:
+def _moments(values: Floats, finite: Mask, count: Ints) -> tuple[Floats, Floats]:
     """The mean, and the sample standard deviation `sqrt(Σ(x − mean)² / (n − 1))`; NaN of a single value.
 
     After the NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.6, "Measures of Scale".

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from db.metrics.columns import NONE, Columns, Floats, Ints
-from db.metrics.summary import Mask, Records
+from db.metrics.columns import NONE, Columns, Floats, Ints, Mask
+from db.metrics.summary import Records
 
 SECOND: Final = 1_000_000  # microseconds
 LEAST: Final = NONE + 1

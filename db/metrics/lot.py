@@ -10,8 +10,9 @@ from uuid import UUID
 import numpy as np
 
 from db.metrics.batch import Batch
-from db.metrics.columns import NONE, Columns, Ints
-from db.metrics.figures import Figures, figures, microseconds
+from db.metrics.columns import NONE, Columns, Ints, together
+from db.metrics.figures import Figures, figures
+from db.metrics.instant import microseconds
 from db.metrics.series_part import Opaque
 
 FLOAT: Final = "FLOAT"
@@ -62,10 +63,10 @@ def gathered(batches: Sequence[Owned]) -> Lot:
     found = _Numbering()
     numbers = [found.numbers_of(place, batch) for place, batch in enumerate(batches)]
     order = np.concatenate([np.repeat(n, _counts(each.batch)) for n, each in zip(numbers, batches, strict=True)])
-    columns = _concatenated([part for each in batches for part in _parts(each.batch)])
+    columns = together([part for each in batches for part in _parts(each.batch)])
     if bool((np.diff(order) < 0).any()):
         rows = np.argsort(order, kind="stable")
-        columns = Columns(columns.steps[rows], columns.times[rows], columns.values[rows])
+        columns = columns.at(rows)
     counts = np.bincount(order, minlength=len(found.names)).astype(np.int64)
     return Lot(found.names, found.kinds, found.first, numbers, counts, columns)
 
@@ -120,16 +121,6 @@ def _marks(opaque: Opaque) -> Columns:
     steps = [NONE if step is None else step for step, _, _ in opaque.points]
     times = [NONE if at is None else microseconds(at) for _, at, _ in opaque.points]
     return Columns(np.array(steps, np.int64), np.array(times, np.int64), np.full(len(steps), np.nan))
-
-
-def _concatenated(parts: Sequence[Columns]) -> Columns:
-    if len(parts) == 1:
-        return parts[0]
-    return Columns(
-        np.concatenate([part.steps for part in parts]),
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.values for part in parts]),
-    )
 
 
 def _without_values(found: Figures, has_values: Sequence[bool]) -> Figures:

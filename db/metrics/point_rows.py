@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from db.errors import Invalid
+from db.metrics import instant
 from db.metrics.columns import NONE, Columns, Ints
 from db.metrics.series_key import check_key
 from db.metrics.series_part import FIELDS, Opaque, Part, Path, other_kind
 from db.text import check_text
 
 MAX_STRING: Final = 1_048_576
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 
 _ABSENT: Final = {type(None)}
 
@@ -63,12 +62,12 @@ def microseconds(times: Sequence[datetime | int | None]) -> Ints:
 
 
 def _microseconds(time: datetime | int) -> int:
-    return time if isinstance(time, int) else (time - EPOCH) // MICROSECOND
+    return time if isinstance(time, int) else instant.microseconds(time)
 
 
 def moment(time: datetime | int | None) -> datetime | None:
     """The same as an aware time."""
-    return EPOCH + timedelta(microseconds=time) if isinstance(time, int) else time
+    return instant.moment(time) if isinstance(time, int) else time
 
 
 def _floats(points: Sequence[Point], keys: Sequence[str], values: Sequence[Any], path: Path) -> Part:
@@ -86,7 +85,7 @@ def _floats(points: Sequence[Point], keys: Sequence[str], values: Sequence[Any],
     numbers = np.fromiter(map(number.__getitem__, keys), np.int16, len(keys))
     order = np.argsort(numbers, kind="stable")
     counts = np.bincount(numbers, minlength=len(found)).astype(np.int64)
-    return Part(found, counts, Columns(columns.steps[order], columns.times[order], columns.values[order]))
+    return Part(found, counts, columns.at(order))
 
 
 def _steps(steps: Sequence[int | None]) -> Ints:

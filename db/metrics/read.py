@@ -19,10 +19,8 @@ from db.metrics.columns import NONE, Floats, Ints
 from db.metrics.sample import Ask, Method, Missing
 from db.metrics.stored import Found
 from db.metrics.tail import Damaged
+from db.metrics.tail_rows import LITTLE
 from db.metrics.want import MOST, Form, Want
-
-LITTLE: Final = 64
-"""Segments decoded, or requests answered, at once; more are in a thread, so that others are served meanwhile."""
 
 PATIENCE: Final = 8.0
 """Seconds for all decoding and choosing. A thread cannot be stopped from outside, so what is left then is refused."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from db.metrics import lttb, summary
 from db.metrics.axis import Join, Range
-from db.metrics.columns import Columns, Floats, Ints
+from db.metrics.columns import Columns, Floats, Ints, Mask, together
 from db.metrics.segment import PART, SIZE
-from db.metrics.summary import Mask, Records
+from db.metrics.summary import Records
 
 PART_BITS: Final = PART.bit_length() - 1
 SEGMENT_BITS: Final = SIZE.bit_length() - 1
@@ -61,8 +61,7 @@ class Points:
 
     def at(self, which: Ints | Mask | slice) -> Points:
         """Some of them."""
-        columns = self.columns
-        return Points(self.positions[which], Columns(columns.steps[which], columns.times[which], columns.values[which]))
+        return Points(self.positions[which], self.columns.at(which))
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,10 +364,4 @@ def _together(one: Points, other: Points) -> Points:
         return one if len(one) else other
     positions = np.concatenate((one.positions, other.positions))
     positions, which = np.unique(positions, return_index=True)
-    columns = Columns(
-        *(
-            np.concatenate((getattr(one.columns, name), getattr(other.columns, name)))[which]
-            for name in ("steps", "times", "values")
-        )
-    )
-    return Points(positions, columns)
+    return Points(positions, together([one.columns, other.columns]).at(which))

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from db.errors import Invalid
-from db.metrics.columns import Columns, Ints
+from db.metrics.columns import Columns, Ints, together
 
 Path = tuple[str, ...]
 OpaquePoint = tuple[int | None, datetime | None, str | bytes]
@@ -67,15 +67,11 @@ def joined(first: Part, second: Part) -> Part:
     number = {key: n for n, key in enumerate(keys)}
     numbers = np.concatenate([_numbers(part, number) for part in (first, second)])
     order = np.argsort(numbers, kind="stable")
-    arrays = [
-        np.concatenate([getattr(first.columns, name), getattr(second.columns, name)])[order]
-        for name in ("steps", "times", "values")
-    ]
     known = first.kinds()
     return Part(
         keys,
         np.bincount(numbers, minlength=len(keys)).astype(np.int64),
-        Columns(*arrays),
+        together([first.columns, second.columns]).at(order),
         _joined_opaque(first.opaque, second.opaque),
         lambda key: (first if key in known else second).places(key),
     )

@@ -15,11 +15,8 @@ import numpy as np
 
 from db.errors import CursorExpired
 from db.metrics import segment
-from db.metrics.columns import NONE, Columns, Floats, Ints
-from db.metrics.tail_rows import TailRows, columns_of
-
-LITTLE: Final = 64
-"""Segments that are decoded at once; more are in a thread, so that others are served meanwhile."""
+from db.metrics.columns import NONE, Floats, Ints, together
+from db.metrics.tail_rows import LITTLE, TailRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +173,10 @@ def _floats(name: Any, span: Between, segments: list[tuple[int, bytes | None]], 
         stretches.append(segment.decode(data))
     if name["id"] in tail.series:
         stretches.append(tail.of(name["id"]))
-    columns = columns_of([stretch for stretch, _ in stretches])
+    columns = together([stretch for stretch, _ in stretches])
     seqs = np.concatenate([numbers for _, numbers in stretches])
     within = (seqs > span.after) & (seqs <= span.upto)
-    columns = Columns(columns.steps[within], columns.times[within], columns.values[within])
+    columns = columns.at(within)
     return Arrived(*_named(name), seqs[within], columns.steps, columns.times, columns.values)
 
 

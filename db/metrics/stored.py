@@ -12,9 +12,9 @@ import asyncpg
 import numpy as np
 
 from db.metrics import segment, summary
-from db.metrics.columns import NONE, Columns
+from db.metrics.columns import NONE, Columns, concatenated, together
 from db.metrics.sample import Known, Missing, Points
-from db.metrics.tail_rows import TailRows, columns_of, concatenated
+from db.metrics.tail_rows import TailRows
 from db.metrics.want import POINTS_OF, STORED, Form, Level, Want, arguments
 
 
@@ -129,7 +129,7 @@ def joined(decoded: Sequence[tuple[int, Columns]]) -> Points:
     """Stretches of points, each with the position of its first, in order."""
     stretches = [(at, columns) for at, columns in decoded if len(columns)]
     positions = [np.arange(at, at + len(columns), dtype=np.int64) for at, columns in stretches]
-    return Points(concatenated(positions, np.int64), columns_of([columns for _, columns in stretches]))
+    return Points(concatenated(positions, np.int64), together([columns for _, columns in stretches]))
 
 
 def is_stepped(want: Want, found: Found) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from db.metrics import segment, summary, tail
-from db.metrics.columns import NONE, Columns, Ints
-from db.metrics.figures import microseconds, moment
+from db.metrics.columns import NONE, Columns, Ints, together
+from db.metrics.instant import microseconds, moment
 from db.metrics.segment import PART, SIZE
 from db.metrics.summary import Records
 
@@ -34,9 +34,7 @@ class Stretch:
     def between(self, begin: int, end: int) -> Stretch:
         """Some of the points."""
         part = slice(begin, end)
-        given = self.columns
-        columns = Columns(given.steps[part], given.times[part], given.values[part])
-        return Stretch(columns, self.seqs[part], self.recorded[part])
+        return Stretch(self.columns.at(part), self.seqs[part], self.recorded[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,7 @@ def sorted_into_series(rows: Sequence[Mapping[str, Any]], known: Sequence[int]) 
 def _points(rows: Sequence[Mapping[str, Any]], tails: Sequence[tail.Tail], order: Ints) -> Stretch:
     """The points of rows in another order."""
     sizes = [len(one.columns) for one in tails]
-    columns = Columns(
-        np.concatenate([one.columns.steps for one in tails])[order],
-        np.concatenate([one.columns.times for one in tails])[order],
-        np.concatenate([one.columns.values for one in tails])[order],
-    )
+    columns = together([one.columns for one in tails]).at(order)
     seqs = np.repeat(np.array([row["seq"] for row in rows], np.int64), sizes)[order]
     recorded = np.repeat(np.array([microseconds(row["recorded_at"]) for row in rows], np.int64), sizes)[order]
     return Stretch(columns, seqs, recorded)
@@ -110,11 +104,7 @@ class Grown:
 
 def _joined(stretches: Sequence[Stretch]) -> Stretch:
     return Stretch(
-        Columns(
-            np.concatenate([one.columns.steps for one in stretches]),
-            np.concatenate([one.columns.times for one in stretches]),
-            np.concatenate([one.columns.values for one in stretches]),
-        ),
+        together([one.columns for one in stretches]),
         np.concatenate([one.seqs for one in stretches]),
         np.concatenate([one.recorded for one in stretches]),
     )
@@ -136,11 +126,7 @@ def written(grown: Sequence[Grown]) -> list[tuple[Any, ...]]:
 
 def _figures(columns: Sequence[Columns], sizes: Ints) -> Records:
     """A record for each 512 points of each segment, all in one go: for short ones that is most of the work."""
-    flat = Columns(
-        np.concatenate([one.steps for one in columns]),
-        np.concatenate([one.times for one in columns]),
-        np.concatenate([one.values for one in columns]),
-    )
+    flat = together(columns)
     positions = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return summary.of_points(flat, positions, np.flatnonzero(positions % PART == 0))
 

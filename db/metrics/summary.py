@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from db.metrics.columns import NONE, Columns, Floats, Ints
+from db.metrics.columns import NONE, Columns, Floats, Ints, Mask
 from db.metrics.segment import PART
 from db.metrics.tail import Damaged
 
@@ -52,7 +52,6 @@ range of steps and of times, `NONE` where there is none; the points with the lea
 last point, and the first that is not finite. Points that do not exist are arbitrary ones: the counts tell.
 """
 
-Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.void]
 """An array of `SUMMARY`."""
 

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Final
 
 import numpy as np
 
 from db.metrics import tail
-from db.metrics.columns import Columns, Ints
+from db.metrics.columns import Columns, Ints, concatenated, together
 from db.metrics.segment import SIZE
 
-
-def columns_of(several: Sequence[Columns]) -> Columns:
-    """One behind the other."""
-    if len(several) == 1:
-        return several[0]
-    return Columns(
-        concatenated([columns.steps for columns in several], np.int64),
-        concatenated([columns.times for columns in several], np.int64),
-        concatenated([columns.values for columns in several], np.float64),
-    )
-
-
-def concatenated(arrays: Sequence[Any], dtype: Any) -> Any:
-    """One behind the other, of a type that is known of none too."""
-    return np.concatenate([np.empty(0, dtype), *arrays])
+LITTLE: Final = 64
+"""Segments decoded, or as much other work, at once; more is done in a thread, so that others are served meanwhile."""
 
 
 class TailRows:
@@ -67,12 +54,11 @@ class _Merged:
         self._counts = concatenated([part.counts for part in parts], np.int64)
         self._seqs = np.repeat(np.array([seq for seq, _ in rows], np.int64), [len(part.ids) for part in parts])
         self._begins = np.cumsum(self._counts) - self._counts
-        self._columns = columns_of([part.columns for part in parts])
+        self._columns = together([part.columns for part in parts])
         self.series = set(self._ids.tolist())
 
     def of(self, series: int) -> tuple[Columns, Ints]:
         which = np.flatnonzero(self._ids == series)
         counts = self._counts[which]
         at = np.repeat(self._begins[which] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        columns = self._columns
-        return Columns(columns.steps[at], columns.times[at], columns.values[at]), np.repeat(self._seqs[which], counts)
+        return self._columns.at(at), np.repeat(self._seqs[which], counts)

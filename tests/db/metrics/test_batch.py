@@ -60,9 +60,9 @@ def logged(batch: Batch) -> list[Logged]:
     return found
 
 
-def microseconds(time: datetime | None) -> int | None:
-    if time is None:
-        return None
+def microseconds(time: datetime | int | None) -> int | None:
+    if not isinstance(time, datetime):
+        return time
     since = time - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 

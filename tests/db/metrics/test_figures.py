@@ -20,7 +20,7 @@ from db.engine import Database
 from db.metrics import series_rows
 from db.metrics.batch import Batch
 from db.metrics.columns import NONE, Columns
-from db.metrics.figures import microseconds
+from db.metrics.instant import microseconds
 from db.metrics.lot import gathered
 from db.metrics.series_part import Opaque
 from db.transaction import Transaction
