@@ -30,7 +30,9 @@ subscription (
   }
 }
 """
-LOG = "mutation ($input: LogMetricsInput!) { logMetrics(input: $input) { pointCount userErrors { message code path } } }"
+LOG = (
+    "mutation ($input: LogMetricsInput!) { logMetrics(input: $input) { pointCount userErrors { message code path } } }"
+)
 MAKE = """
 mutation ($name: String!, $namespace: String! = "lab") {
   createExperiment(input: {name: $name, namespace: $namespace}) { experiment { id } userErrors { message } }

@@ -4,7 +4,6 @@ what is stored is what a plain model says."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -114,13 +113,13 @@ def _answer(result: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+async def world(database: Database) -> World:
     caller = await local_caller(database)
     home = new_id()
     async with database.transaction() as connection:
         await connection.execute(NEW_HOME, caller.tenant_id, home)
         await connection.execute(NEW_NAMESPACE, caller.tenant_id, home, caller.actor_id)
-    yield World(database, caller, count())
+    return World(database, caller, count())
 
 
 @given(schedules(), st.booleans())
