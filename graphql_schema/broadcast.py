@@ -22,7 +22,7 @@ from db.feed.feed import Feed, Watch
 from db.feed.position import Position, Span, check_kept, next_span, position_of
 from db.read import hole
 from db.read.sql import Environment
-from graphql_schema.callers import Callers
+from graphql_schema.callers import Callers, failed
 from graphql_schema.frame import Frame
 from graphql_schema.live_query import LiveQueries
 from graphql_schema.response import with_errors
@@ -116,9 +116,9 @@ class Broadcast:
         """A frame. One with nothing in it is the same for all who are at the same place, and read once."""
         if not span.is_empty or self.reading.frames.read:
             return await self.reading.frame(span)
-        if self._quiet is None or self._quiet[0] != span.after or _failed(self._quiet[1]):
+        if self._quiet is None or self._quiet[0] != span.after or failed(self._quiet[1]):
             self._quiet = span.after, asyncio.ensure_future(self.reading.frame(span))
-            self._quiet[1].add_done_callback(_failed)  # nobody may be left to ask why
+            self._quiet[1].add_done_callback(failed)  # nobody may be left to ask why
         return await asyncio.shield(self._quiet[1])
 
     def check_kept(self, at: Position) -> None:
@@ -173,21 +173,21 @@ class Broadcast:
 
     def _begin(self, watch: Watch) -> None:
         self._watch = watch
-        self._told_at = _now()
+        self._told_at = now()
         self.read = self.told = position_of(watch.heads()[:-1])
         self._note_access(watch)
         self._begun.set_result(None)
 
     async def _read_for_ever(self, watch: Watch) -> None:
-        answered = _now()
+        answered = now()
         while True:
             watch.moved.clear()
             self._note_access(watch)
             try:
                 pause = await self._read_on(watch)
-                answered = _now()
+                answered = now()
             except Unavailable:
-                if _now() - answered > HEARTBEAT_INTERVAL:
+                if now() - answered > HEARTBEAT_INTERVAL:
                     raise
                 pause = AWAY_INTERVAL
             await asyncio.sleep(pause)
@@ -198,7 +198,7 @@ class Broadcast:
         check_kept(self.read, heads)
         span = self.reading.span(self.read, position_of(heads))
         beat = self._told_at + HEARTBEAT_INTERVAL
-        if span.is_empty and _now() < beat:
+        if span.is_empty and now() < beat:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(beat):
                     await watch.moved.wait()
@@ -209,7 +209,7 @@ class Broadcast:
         span = shown.span
         floor, self.read = self.read, span.upto
         # What a filter hides all of is told when it ends a backlog, or when nothing was told for long.
-        if shown.is_full or shown.is_last or _now() >= beat or (self._is_behind and not span.catching_up):
+        if shown.is_full or shown.is_last or now() >= beat or (self._is_behind and not span.catching_up):
             self._is_behind = span.catching_up
             self._append(Entry(self.told, floor, span.upto, frame, shown.is_last))
         self._advanced = _called(self._advanced)
@@ -217,7 +217,7 @@ class Broadcast:
         return pause if span.catching_up else max(pause, self.reading.pause())
 
     def _append(self, entry: Entry) -> None:
-        self.told, self._told_at = entry.after, _now()
+        self.told, self._told_at = entry.after, now()
         self._kept.append(entry)
         self._bytes += len(entry.frame.json)
         self._next += 1
@@ -267,7 +267,7 @@ class Live:
         return await asyncio.shield(finding)
 
     def _forget(self, key: Hashable, finding: asyncio.Future[Target]) -> None:
-        _failed(finding)  # nobody may be left to ask why
+        failed(finding)  # nobody may be left to ask why
         if self._finding.get(key) is finding:
             del self._finding[key]
 
@@ -292,15 +292,12 @@ class Live:
                 del self._broadcasts[key]
 
 
-def _failed(found: asyncio.Future[Any]) -> bool:
-    return found.done() and (found.cancelled() or found.exception() is not None)
-
-
 def _called(event: asyncio.Event) -> asyncio.Event:
     """Wake all who wait for an event; the next one to wait for."""
     event.set()
     return asyncio.Event()
 
 
-def _now() -> float:
+def now() -> float:
+    """The time by which everything here is paced, in seconds."""
     return asyncio.get_running_loop().time()

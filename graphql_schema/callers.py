@@ -52,9 +52,9 @@ class Callers:
             return caller
         loop = asyncio.get_running_loop()
         kept = self._kept.get(caller.token)
-        if kept is None or kept.version < version or loop.time() - kept.at > FRESH_SECONDS or _failed(kept.found):
+        if kept is None or kept.version < version or loop.time() - kept.at > FRESH_SECONDS or failed(kept.found):
             found = asyncio.ensure_future(authenticate(self._database, caller.token))
-            found.add_done_callback(_failed)  # nobody may be left to ask why
+            found.add_done_callback(failed)  # nobody may be left to ask why
             kept = self._kept[caller.token] = _Looked(version, loop.time(), found)
             self._kept.move_to_end(caller.token)
             if len(self._kept) > MOST_KEPT:
@@ -63,5 +63,6 @@ class Callers:
         return await asyncio.shield(kept.found)
 
 
-def _failed(found: asyncio.Future[Caller]) -> bool:
+def failed(found: asyncio.Future[Any]) -> bool:
+    """Whether what was looked up came to nothing; with a look at the error, which the loop would else complain of."""
     return found.done() and (found.cancelled() or found.exception() is not None)

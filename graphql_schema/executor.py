@@ -24,6 +24,7 @@ from graphql_schema.live_query import LiveFrames
 from graphql_schema.mutation import RESULT, Prepared
 from graphql_schema.operation import Operation
 from graphql_schema.response import refusal, with_errors
+from graphql_schema.subscriber import Subscriber
 from graphql_schema.typed_variables import Variables
 
 
@@ -138,8 +139,8 @@ async def subscribe(
     live = context.live or Live(Feed(context.database), context.database)
     values = operation.coerced(variables)
     frames = operation.frames(values, restricted=context.caller.scope is not None)
-    kind = LiveFollower if isinstance(frames, LiveFrames) else Follower
-    follower = kind(live, context.database, context.caller, operation, values)
+    who = Subscriber(live, context.database, context.caller, operation, values)
+    follower = LiveFollower(who) if isinstance(frames, LiveFrames) else Follower(who)
     try:
         await follower.open(after)
         while (frame := await follower.next()) is not None:

@@ -6,50 +6,32 @@ alone or by the broadcast.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Hashable, Mapping
-from typing import Any, Final
+from collections.abc import Hashable
+from typing import Final
 
-from graphql import Visitor, visit
-from graphql.language import VariableNode
-
-from db.access import Caller
-from db.engine import Database
-from db.errors import Denied, Lagged, NotFound
+from db.errors import Lagged
 from db.feed.position import Position, Span
-from db.read.sql import Environment
 from graphql_schema import broadcast as broadcasts
-from graphql_schema.broadcast import Broadcast, Live, Reading
-from graphql_schema.callers import FRESH_SECONDS, environment
+from graphql_schema.broadcast import Broadcast, Reading, now
 from graphql_schema.frame import Frame
-from graphql_schema.operation import Operation
-from graphql_schema.subscriptions.stream import Frames, Target, read_position, written
+from graphql_schema.subscriber import Subscriber
+from graphql_schema.subscriptions.stream import Frames, read_position, written
 
 FAR_BEHIND: Final = 10_000  # numbers
-TAKEN_AWAY: Final = "You may no longer read what you follow: your role there was taken away."
 
 
 class Follower:
     """Asked for one frame after the other. Whoever opens it closes it."""
 
-    def __init__(
-        self, live: Live, database: Database, caller: Caller, operation: Operation, values: Mapping[str, Any]
-    ) -> None:
-        self._live = live
-        self._database = database
-        self._caller = caller
-        self._operation = operation
-        self._values = values
-        self._target: Target
+    def __init__(self, who: Subscriber) -> None:
+        self._who = who
         self._broadcast: Broadcast
         self._key: Hashable = None
         self._at: Position
         self._number: int | None = None
-        self._is_open = self._is_over = False
+        self._is_over = False
         self._is_behind = True
-        self._access = 0
-        self._looked_at = self._told_at = 0.0
+        self._told_at = 0.0
 
     async def open(self, after: str | None = None) -> None:
         """Find what is followed, and the place to begin: after that cursor, or where the arguments say.
@@ -59,19 +41,17 @@ class Follower:
             CursorExpired: what comes next is no longer kept.
             RequestErrors: the cursor is of other streams.
         """
-        frames, env = self._frames(), self._environment()
-        asked = (*self._asked(frames), sight(self._caller))
-        self._target = await self._live.found(asked, lambda: frames.find(self._database, self._caller, env))
-        self._target.check_sight(self._caller)
+        frames = self._frames()
+        await self._who.find(frames)
         if after is None and frames.after:
-            after = frames.after(env)
-        begin = None if after is None else read_position(after, self._target.streams)
+            after = frames.after(self._who.environment())
+        begin = None if after is None else read_position(after, self._who.target.streams)
         self._at = begin or await self._join()
         if begin:
             await self._join()
         await self._look_at_access()
         self._broadcast.check_kept(self._at)
-        self._is_open, self._told_at = True, _now()
+        self._told_at = now()
 
     async def next(self) -> Frame | None:
         """The next frame, once there is one; None when nothing follows any more.
@@ -87,7 +67,7 @@ class Follower:
                 return None
             if self._broadcast.failure is not None:
                 raise self._broadcast.failure
-            if self._is_access_old():
+            if self._who.is_old(self._broadcast.access):
                 await self._look_at_access()
             elif self._number is None:
                 frame = await self._read_alone()
@@ -97,19 +77,19 @@ class Follower:
                 await self._broadcast.appended()
             else:
                 self._fall_behind()
-        self._told_at = _now()
+        self._told_at = now()
         return frame
 
     def close(self) -> None:
         """Follow no longer."""
         if self._key is not None:
-            self._live.leave(self._key, self._broadcast)
+            self._who.live.leave(self._key, self._broadcast)
             self._key = None
 
     def _at_hand(self) -> Frame | None:
         """The next frame of the broadcast, if it is there, and may be told."""
         number, broadcast = self._number, self._broadcast
-        if self._is_over or number is None or not broadcast.is_kept(number) or self._is_access_old():
+        if self._is_over or number is None or not broadcast.is_kept(number) or self._who.is_old(broadcast.access):
             return None
         entry = broadcast.entry(number)
         if entry is None:
@@ -117,13 +97,10 @@ class Follower:
         self._at, self._number, self._is_over = entry.after, number + 1, entry.is_last
         return entry.frame
 
-    def _is_access_old(self) -> bool:
-        return self._broadcast.access != self._access or _now() - self._looked_at > FRESH_SECONDS
-
     def _fall_behind(self) -> None:
         coalesces = self._broadcast.reading.frames.coalesces
         if not coalesces and self._at.distance(self._broadcast.read) > FAR_BEHIND:
-            raise Lagged(cursor=written(Span(self._target.streams, self._at, self._at)))
+            raise Lagged(cursor=written(Span(self._who.target.streams, self._at, self._at)))
         self._number, self._is_behind = None, True
 
     async def _read_alone(self) -> Frame | None:
@@ -138,7 +115,7 @@ class Follower:
         is_level = self._is_behind and not span.catching_up
         self._at, self._is_behind = span.upto, span.catching_up
         self._meet()
-        is_due = _now() - self._told_at >= broadcasts.HEARTBEAT_INTERVAL
+        is_due = now() - self._told_at >= broadcasts.HEARTBEAT_INTERVAL
         return frame if shown.is_full or is_level or is_due or self._is_over else None
 
     def _meet(self) -> None:
@@ -148,69 +125,20 @@ class Follower:
 
     async def _look_at_access(self) -> None:
         """Find out what the caller may do now, and go on with what they may see."""
-        version = self._broadcast.access
-        caller = await self._live.callers.now(self._caller, version)
-        try:
-            self._target.check_sight(caller)
-        except NotFound as error:
-            if self._is_open:
-                raise Denied(TAKEN_AWAY) from error
-            raise
-        self._access, self._looked_at = version, _now()
-        before, self._caller = self._caller, caller
-        if sight(caller) != sight(before):
+        if await self._who.look(self._broadcast.access):
             await self._join()
             self._meet()
 
     async def _join(self) -> Position:
         """Follow together with all who see the same; the end of the streams."""
         self.close()
-        frames = self._frames()
-        who = self._caller.actor_id if frames.is_personal else None
-        self._key = (*self._asked(frames), self._target, sight(self._caller), who)
-        reading = Reading(self._database, frames, self._target, self._environment())
-        self._broadcast, self._number = self._live.join(self._key, reading), None
+        who, frames = self._who, self._frames()
+        self._key = who.key(frames)
+        reading = Reading(who.database, frames, who.target, who.environment())
+        self._broadcast, self._number = who.live.join(self._key, reading), None
         return await self._broadcast.end()
 
-    def _asked(self, frames: Frames) -> tuple[Operation, bytes]:
-        """What is asked for, but for where to begin."""
-        begun_by = frames.begin if frames.begin and uses(self._operation, frames.begin) == 1 else None
-        values = {name: value for name, value in self._values.items() if name != begun_by}
-        written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
-        return self._operation, hashlib.sha256(written_values).digest()
-
     def _frames(self) -> Frames:
-        frames = self._operation.frames(self._values, restricted=self._caller.scope is not None)
+        frames = self._who.frames()
         assert isinstance(frames, Frames)
         return frames
-
-    def _environment(self) -> Environment:
-        return environment(self._caller, self._values)
-
-
-def uses(operation: Operation, variable: str) -> int:
-    """How often an operation uses a variable: where it only says where to begin, it says so once."""
-    counting = _Counting(variable)
-    for node in (operation.definition.selection_set, *operation.fragments.values()):
-        visit(node, counting)
-    return counting.count
-
-
-class _Counting(Visitor):
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self.count = 0
-
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        """Called by the library."""
-        self.count += node.name.value == self._name
-
-
-def sight(caller: Caller) -> Hashable:
-    """What of a caller decides what they see."""
-    return (caller.tenant_id, None if caller.scope is None else tuple(sorted(caller.scope)))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

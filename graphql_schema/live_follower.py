@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Hashable, Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from db.access import Caller
-from db.engine import Database
-from db.errors import CursorExpired, Denied, NotFound
-from db.read.sql import Environment
+from db.errors import CursorExpired
 from graphql_schema import cursor
-from graphql_schema.broadcast import HEARTBEAT_INTERVAL, Live
-from graphql_schema.callers import FRESH_SECONDS, environment
+from graphql_schema.broadcast import HEARTBEAT_INTERVAL, now
 from graphql_schema.errors import RequestError, RequestErrors
-from graphql_schema.follower import TAKEN_AWAY, sight, uses
 from graphql_schema.frame import Frame
 from graphql_schema.live_query import LiveFrames, LiveQuery, LiveReading, State, Texts
-from graphql_schema.operation import Operation
-from graphql_schema.subscriptions.stream import Target
+from graphql_schema.subscriber import Subscriber
 
 NOTHING: Final[Mapping[UUID, Texts | None]] = {}
 
@@ -29,23 +22,13 @@ NOTHING: Final[Mapping[UUID, Texts | None]] = {}
 class LiveFollower:
     """Asked for one frame after the other. Whoever opens it closes it."""
 
-    def __init__(
-        self, live: Live, database: Database, caller: Caller, operation: Operation, values: Mapping[str, Any]
-    ) -> None:
-        self._live = live
-        self._database = database
-        self._caller = caller
-        self._operation = operation
-        self._values = values
-        self._target: Target
+    def __init__(self, who: Subscriber) -> None:
+        self._who = who
         self._query: LiveQuery
         self._key: Hashable = None
         self._known: Mapping[UUID, Texts | None] = NOTHING
         self._state: State | None = None
-        self._after: str | None = None
-        self._is_open = False
-        self._access = 0
-        self._looked_at = self._told_at = 0.0
+        self._told_at = 0.0
 
     async def open(self, after: str | None = None) -> None:
         """Find what is followed: from that cursor on, or where the arguments say, or from nothing.
@@ -56,17 +39,17 @@ class LiveFollower:
             RequestErrors: the cursor is not one of a live query.
             Unavailable: the database does not answer.
         """
-        frames, env = self._frames(), self._environment()
-        self._target = await frames.find(self._database, self._caller, env)
-        self._target.check_sight(self._caller)
-        self._after = after if after is not None or frames.after is None else frames.after(env)
+        frames = self._frames()
+        await self._who.find(frames)
+        if after is None and frames.after:
+            after = frames.after(self._who.environment())
         self._join()
         await self._look_at_access()
         await self._first_state()
-        if self._after is not None:
-            _, seq, _ = _read(self._after)
-            self._known = known_of(self._after, await self._query.state_at(seq))
-        self._is_open, self._told_at = True, _now()
+        if after is not None:
+            _, seq, _ = _read(after)
+            self._known = known_of(after, await self._query.state_at(seq))
+        self._told_at = now()
 
     async def next(self) -> Frame | None:
         """The next frame, once there is one.
@@ -78,19 +61,19 @@ class LiveFollower:
         while True:
             if self._query.failure is not None:
                 raise self._query.failure
-            if self._query.access != self._access or _now() - self._looked_at > FRESH_SECONDS:
+            if self._who.is_old(self._query.access):
                 await self._look_at_access()
             state = self._query.state
-            if state is not None and (self._is_news(state) or _now() - self._told_at >= HEARTBEAT_INTERVAL):
+            if state is not None and (self._is_news(state) or now() - self._told_at >= HEARTBEAT_INTERVAL):
                 frame = self._query.frame(self._known)
-                self._state, self._known, self._told_at = state, state.known, _now()
+                self._state, self._known, self._told_at = state, state.known, now()
                 return frame
             await self._wait()
 
     def close(self) -> None:
         """Follow no longer."""
         if self._key is not None:
-            self._live.queries.leave(self._key, self._query)
+            self._who.live.queries.leave(self._key, self._query)
             self._key = None
 
     def _is_news(self, state: State) -> bool:
@@ -101,7 +84,7 @@ class LiveFollower:
 
     async def _wait(self) -> None:
         # Without a state there is nothing to tell, however long ago it is that something was told.
-        left = None if self._query.state is None else max(0.0, self._told_at + HEARTBEAT_INTERVAL - _now())
+        left = None if self._query.state is None else max(0.0, self._told_at + HEARTBEAT_INTERVAL - now())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await self._query.changed()
@@ -114,39 +97,20 @@ class LiveFollower:
         return self._query.state
 
     async def _look_at_access(self) -> None:
-        version = self._query.access
-        caller = await self._live.callers.now(self._caller, version)
-        try:
-            self._target.check_sight(caller)
-        except NotFound as error:
-            if self._is_open:
-                raise Denied(TAKEN_AWAY) from error
-            raise
-        self._access, self._looked_at = version, _now()
-        before, self._caller = self._caller, caller
-        if sight(caller) != sight(before):
+        if await self._who.look(self._query.access):
             self._join()
 
     def _join(self) -> None:
         """Follow together with all who see the same."""
         self.close()
-        frames = self._frames()
-        who = self._caller.actor_id if frames.is_personal else None
-        begun_by = frames.begin if frames.begin and uses(self._operation, frames.begin) == 1 else None
-        values = {name: value for name, value in self._values.items() if name != begun_by}
-        written_values = repr(sorted(values.items())).encode("utf-8", "surrogatepass")
-        digest = hashlib.sha256(written_values).digest()
-        self._key = (self._operation, digest, self._target, sight(self._caller), who)
-        reading = LiveReading(self._database, frames, self._target, self._environment())
-        self._query = self._live.queries.join(self._key, reading)
+        who, frames = self._who, self._frames()
+        self._key = who.key(frames)
+        self._query = who.live.queries.join(self._key, LiveReading(who.database, frames, who.target, who.environment()))
 
     def _frames(self) -> LiveFrames:
-        frames = self._operation.frames(self._values, restricted=self._caller.scope is not None)
+        frames = self._who.frames()
         assert isinstance(frames, LiveFrames)
         return frames
-
-    def _environment(self) -> Environment:
-        return environment(self._caller, self._values)
 
 
 def known_of(text: str, state: State) -> Mapping[UUID, Texts | None]:
@@ -159,10 +123,10 @@ def known_of(text: str, state: State) -> Mapping[UUID, Texts | None]:
     epoch, seq, seqs = _read(text)
     if epoch != state.epoch or seq > state.seq:
         raise CursorExpired(path=("after",))
-    now = {row.id: row for row in state.rows}
+    here = {row.id: row for row in state.rows}
     is_quiet = seq == state.seq
     return {
-        id_: now[id_].texts if is_quiet and id_ in now and now[id_].seq == number else None
+        id_: here[id_].texts if is_quiet and id_ in here and here[id_].seq == number else None
         for id_, number in seqs.items()
     }
 
@@ -177,7 +141,3 @@ def _read(text: str) -> tuple[int, int, Mapping[UUID, int]]:
         pass
     message = "Argument 'after': this is not a cursor of this stream. Use a frame's `cursor` of it."
     raise RequestErrors([RequestError("BAD_USER_INPUT", message, extensions={"argument": "after"})])
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
