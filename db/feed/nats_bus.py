@@ -48,17 +48,16 @@ class NatsBus:
             closed = asyncio.Event()
             try:
                 client = await self._connected(heard, closed)
+                try:
+                    await self._subscribe(client, heard)
+                    await closed.wait()
+                finally:
+                    self._client = None
+                    with contextlib.suppress(*LOST):
+                        await client.close()
             except LOST as error:
                 log.warning("NATS does not answer; connecting again", reason=type(error).__name__)
                 await asyncio.sleep(RECONNECT_WAIT)
-                continue
-            try:
-                await self._subscribe(client, heard)
-                await closed.wait()
-            finally:
-                self._client = None
-                with contextlib.suppress(*LOST):
-                    await client.close()
 
     async def _connected(self, heard: Heard, closed: asyncio.Event) -> Client:
         async def connected_again() -> None:
