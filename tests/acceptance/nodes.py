@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from tests.acceptance.lossy_server import LOST
 from tests.acceptance.server import PATIENCE, clean_environment
 
 ROOT: Final = Path(__file__).parents[2]
+NOTHING: Final[Mapping[str, str]] = {}
 PORTS: Final = range(20_000, 32_000)
 """Below those that outgoing connections get: one of these could sit where a server is to come back."""
 
@@ -60,7 +61,7 @@ class Database:
 class Node:
     """A server at one address, of one process or of several."""
 
-    def __init__(self, database: str, log: Path, *, lost: float = 0, workers: int = 1, **variables: str) -> None:
+    def __init__(self, database: str, log: Path, *, lost: float, workers: int, variables: Mapping[str, str]) -> None:
         self.log = log
         self.port = _free_port()
         self.workers = workers
@@ -116,6 +117,7 @@ class Node:
         """Return when it serves."""
         async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as client:
             while True:
+                self.revive()
                 with contextlib.suppress(httpx.HTTPError):
                     if (await client.get(f"http://{self.address}/readyz")).status_code == 200:
                         return
@@ -145,7 +147,9 @@ class Node:
 
 
 @contextlib.contextmanager
-def running(folder: Path, lost: Sequence[float], workers: Sequence[int] = (), **variables: str) -> Iterator[Cluster]:
+def running(
+    folder: Path, lost: Sequence[float], *, workers: Sequence[int] = (), variables: Mapping[str, str] = NOTHING
+) -> Iterator[Cluster]:
     """A PostgreSQL, and a server for each share of hints that it loses."""
     database = Database(folder / "data", folder / "pg")
     database.start()
@@ -154,7 +158,7 @@ def running(folder: Path, lost: Sequence[float], workers: Sequence[int] = (), **
         for number, share in enumerate(lost):
             count = workers[number] if number < len(workers) else 1
             log = folder / f"server-{number}.log"
-            nodes.append(Node(database.address, log, lost=share, workers=count, **variables))
+            nodes.append(Node(database.address, log, lost=share, workers=count, variables=variables))
         yield Cluster(database, nodes)
     finally:
         for node in nodes:

@@ -45,7 +45,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(tmp_path: Path) ->
 @pytest.mark.parametrize("lost", [0.0, 0.2, 1.0])
 def test_the_same_for_long(tmp_path: Path, row: Print, lost: float, servers: int) -> None:
     """One of the servers is two processes."""
-    with nodes.running(tmp_path, [lost] * servers, [1] * (servers - 1) + [2]) as cluster:
+    with nodes.running(tmp_path, [lost] * servers, workers=[1] * (servers - 1) + [2]) as cluster:
         plan = ledger.Plan(seconds=75, kills=LONG, seed=servers, calm=12)
         found = asyncio.run(ledger.trial(cluster, plan))
         row((f"{lost:.0%}", str(servers), *ledger.figures(found)))
