@@ -10,7 +10,7 @@ from typing import Any, Final
 from db.errors import Invalid
 from db.metrics.columns import Columns, Ints
 from db.metrics.point_rows import Point, part_of_points
-from db.metrics.point_table import CheckedTable, Table, part_of_table
+from db.metrics.point_table import MAX_SERIES, CheckedTable, Table, part_of_table
 from db.metrics.series_part import Opaque, Path, joined, other_kind
 from db.text import check_text
 
@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 MAX_POINTS: Final = 10_000
-MAX_SERIES: Final = 1_000
 MAX_BATCHES: Final = 100
 MAX_WRITER: Final = 255
 INPUT: Final = ("input",)
@@ -81,7 +80,7 @@ def batches(arguments: Mapping[str, Any]) -> list[Batch]:
         if arguments.get(name) is not None:
             message = "Give either `batches`, or `objectId` with its points; not both."
             raise Invalid(message, path=(*INPUT, spelled))
-    return _checked(_several(several, (*INPUT, "batches")), (*INPUT, "batches"))
+    return _several(several, (*INPUT, "batches"))
 
 
 def digest(given: Iterable[Batch]) -> bytes:
@@ -102,14 +101,15 @@ def _several(given: Sequence[Mapping[str, Any]], path: Path) -> list[Batch]:
         message = f"`input.batches` has {len(given)} objects; a call takes {MAX_BATCHES}. Split them."
         raise Invalid(message, path=path)
     seen: set[str] = set()
-    found = []
+    found: list[Batch] = []
     for place, each in enumerate(given):
         batch = _batch(each, (*path, str(place)))
         if batch.object_id in seen:
             message = f"{batch.object_id} stands in an earlier batch. Give an object's points in one."
             raise Invalid(message, path=(*batch.path, "objectId"))
         seen.add(batch.object_id)
-        found.append(batch)
+        # Counted after each, so that what comes behind too many is not even read.
+        found = _checked([*found, batch], path)
     return found
 
 

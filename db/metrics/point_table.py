@@ -18,6 +18,7 @@ from db.metrics.series_key import check_key
 from db.metrics.series_part import FIELDS, Opaque, Part, Path
 from db.text import check_text
 
+MAX_SERIES: Final = 1_000
 MAX_CELLS: Final = 100_000
 """Ten times the most points of a call: so sparse may a table be."""
 
@@ -90,6 +91,10 @@ def _place(groups: Mapping[str, Mapping[str, Any]], key: str, path: Path) -> Pat
 
 def _check_shape(table: Table, groups: Mapping[str, Mapping[str, list[Any]]], path: Path) -> int:
     """The number of rows, when every column has as many and the keys are good."""
+    keys = sum(map(len, groups.values()))
+    if keys > MAX_SERIES:
+        # Before anything is made of each: a body has room for half a million.
+        raise Invalid(f"`{'.'.join(path)}` has {keys} keys; a call takes {MAX_SERIES}. Split them.", path=path)
     columns = [((*path, name, key), column) for name, group in groups.items() for key, column in group.items()]
     rows = len(columns[0][1]) if columns else 0
     if rows * len(columns) > MAX_CELLS:

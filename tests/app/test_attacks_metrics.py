@@ -98,3 +98,28 @@ async def test_the_last_of_two_columns_of_one_key_counts(client: httpx.AsyncClie
             "pointCount": count,
             "userErrors": [],
         }
+
+
+@pytest.mark.parametrize("rows", ["[]", "[1]", "[null]"])
+async def test_half_a_million_keys_are_counted_and_not_looked_at(
+    client: httpx.AsyncClient, run: str, rows: str
+) -> None:
+    """None of them is even made into a path for a refusal."""
+    columns = ", ".join(f'"bad\\u0007{number}": {rows}' for number in range(2_000))
+
+    answer = await log(client, run, f'{{"values": {{{columns}}}}}')
+
+    (error,) = answer["data"]["logMetrics"]["userErrors"]
+    assert (error["code"], error["path"]) == ("INVALID", ["input", "columns"])
+    assert "2000 keys" in error["message"]
+
+
+async def test_what_stands_behind_too_many_points_is_not_read(client: httpx.AsyncClient, run: str) -> None:
+    many = {"objectId": run, "columns": {"values": {"k": [1.0] * 10_001}}}
+    bad = {"objectId": run.replace("exp_", "mod_"), "columns": {"values": {"k": ["bad"]}}}
+
+    answer = await client.post("/graphql", json={"query": LOG, "variables": {"i": {"batches": [many, bad]}}})
+
+    (error,) = answer.json()["data"]["logMetrics"]["userErrors"]
+    assert (error["code"], error["path"]) == ("INVALID", ["input", "batches"])
+    assert "10001 points" in error["message"]
