@@ -79,7 +79,6 @@ class Planner:
     nodes: float = 0
     max_fields: int = 2_000
     fields: int = 0
-    subscribed: Selected | None = None
     enclosing: Selected | None = None
     _multiplier: float = field(default=1, repr=False)
 

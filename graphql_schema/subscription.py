@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol, cast
+
 import strawberry
 
 from graphql_schema.live_query import LiveFrames
-from graphql_schema.selection import Selected
+from graphql_schema.selection import Read, Selected
 from graphql_schema.subscriptions.changes import CHANGES, ChangeBatch
 from graphql_schema.subscriptions.events import FOLLOWED_EVENTS, EventBatch
 from graphql_schema.subscriptions.experiment_updates import EXPERIMENT_UPDATES, ExperimentUpdate
@@ -23,8 +25,15 @@ class Subscription:
     experiment_updates: ExperimentUpdate = EXPERIMENT_UPDATES
 
 
+class FollowedRead(Read, Protocol):
+    """How a field of `Subscription` is read."""
+
+    def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames | LiveFrames:
+        """The compiled form of the whole subscription."""
+        ...
+
+
 def compiled_frames(key: str, selected: Selected, *, restricted: bool) -> Frames | LiveFrames:
     """The statement of every frame of a subscription, and whom it follows."""
-    read = selected.planner.registry[(selected.parent, selected.name)]
-    frames: Frames | LiveFrames = read.frames(key, selected, restricted=restricted)  # type: ignore[attr-defined]
-    return frames
+    read = cast("FollowedRead", selected.planner.registry[selected.parent, selected.name])
+    return read.frames(key, selected, restricted=restricted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import strawberry
@@ -13,9 +12,8 @@ from db.errors import NotFound
 from db.feed import place
 from db.read.condition import Compare, Condition
 from db.read.order import by_column
-from db.read.plan import Plan, Rows, compiled_frame
 from db.read.source import ENTITIES, EVENT
-from db.read.sql import Bind, Environment, Statement
+from db.read.sql import Bind, Environment
 from db.read.window import Window
 from db.tables import Event as EventTable
 from graphql_schema.arguments import Value, prefix_of, refused
@@ -26,18 +24,19 @@ from graphql_schema.listings import EVENTS as LISTING
 from graphql_schema.lookup import decoded_id
 from graphql_schema.scalars import Cursor
 from graphql_schema.selection import Selected
-from graphql_schema.subscriptions.changes import BELOW_TARGET, IN_SPAN, ROWS, namespace_at, of_place
-from graphql_schema.subscriptions.pace import every, paced, pause_of
-from graphql_schema.subscriptions.stream import (
-    CATCHING_UP,
-    CURSOR,
-    TARGET,
-    Find,
-    Frames,
-    Target,
-    began,
-    frame_pieces,
+from graphql_schema.subscriptions.pace import every
+from graphql_schema.subscriptions.recorded import (
+    BELOW_TARGET,
+    IN_SPAN,
+    ROWS,
+    RowFrames,
+    RowsRead,
+    catching_up_field,
+    cursor_field,
+    namespace_at,
+    of_place,
 )
+from graphql_schema.subscriptions.stream import TARGET, Find, Target
 
 OF_TARGET: Final = Compare("object_id", "eq", Bind(lambda env: env[TARGET].facts, "uuid"))
 """The rows of the followed object."""
@@ -83,50 +82,18 @@ def _window(selected: Selected) -> Window:
     return Window(EVENT, [by_column(EventTable, "seq")], ROWS, where=conditions)
 
 
-@dataclass(frozen=True)
-class EventsRead:
-    """The list of a frame; the arguments stand on the subscription."""
-
-    def plan(self, selected: Selected) -> Plan:
-        root = selected.planner.subscribed
-        assert root is not None
-        with selected.planner.repeated(20):
-            return Rows(_window(root), selected.object())
-
-
 @strawberry.type(description="Events that were reported together or shortly after each other, in the order of commits.")
 class EventBatch:
-    cursor: Cursor = strawberry.field(
-        description="Where the stream stands after this frame: give it to `after` to go on from here.",
-        metadata=CURSOR,
-    )
-    catching_up: bool = strawberry.field(
-        description="True while there are older events to come; false when this frame is up to date.",
-        metadata=CATCHING_UP,
-    )
+    cursor: Cursor = cursor_field()
+    catching_up: bool = catching_up_field("events")
     events: list[Event] = strawberry.field(
         description="The events, as they are now; empty in a heartbeat, at least every 20 seconds.",
-        metadata={"read": EventsRead()},
+        metadata={"read": RowsRead(_window)},
     )
-
-
-@dataclass(frozen=True)
-class EventFrames:
-    """`events`: the frame is planned like any object."""
-
-    def plan(self, selected: Selected) -> Plan:
-        selected.planner.subscribed = selected
-        return selected.object()
-
-    def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames:
-        pause, statement = pause_of(selected), Statement(restricted)
-        pieces = frame_pieces(key, self.plan(selected), statement)
-        find = paced(_find(selected), pause)
-        return Frames(compiled_frame(pieces, _window(selected), statement), find, *began(selected), pause=pause)
 
 
 FOLLOWED_EVENTS: Final = read_field(
-    EventFrames(),
+    RowFrames(_find, _window),
     "What outside systems say happened, in a namespace and all below it or to one object, as it is reported. An event"
     " comes once; one that gets its end later comes again, with the end. Ends with `CURSOR_EXPIRED` when `after` is"
     " past retention or of another epoch, with `LAGGED` when more than 10 000 changes and events wait for you (go on"

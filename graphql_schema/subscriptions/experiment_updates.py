@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,12 +24,15 @@ from graphql_schema.filters import filtered
 from graphql_schema.live_query import REST, Difference, LiveFrames, Row
 from graphql_schema.scalars import Cursor
 from graphql_schema.selection import Selected
-from graphql_schema.subscriptions.changes import namespace_at
 from graphql_schema.subscriptions.pace import every, paced, pause_of
+from graphql_schema.subscriptions.recorded import namespace_at
 from graphql_schema.subscriptions.stream import began
 
 LEAST: Final = int(REST * 1_000)
 """Milliseconds between two frames."""
+
+METRIC_FIELDS: Final = frozenset({"metric", "metrics"})
+"""Of filters and orders, those that look at series."""
 
 ROW_LISTS: Final = ("added", "updated")
 
@@ -105,7 +108,15 @@ def _window(selected: Selected) -> Window:
 def _looks_at_metrics(selected: Selected) -> bool:
     """Whether a metric decides which rows are in: then one that is out may come in by it."""
     asked = [given(selected, name) for name in ("filter", "orderBy")]
-    return any("metric" in repr(value.raw) for value in asked if value)
+    return any(not METRIC_FIELDS.isdisjoint(_fields(value.raw)) for value in asked if value)
+
+
+def _fields(value: Any) -> Iterator[str]:
+    """The names of all fields in an input, however deep."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    yield from value if isinstance(value, dict) else ()
+    for item in items:
+        yield from _fields(item)
 
 
 def _writer(key: str, selected: Selected, places: Mapping[str, int]) -> Callable[[Difference], bytes]:

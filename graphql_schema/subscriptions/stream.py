@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from graphql import VariableNode
@@ -100,18 +100,6 @@ def began(selected: Selected) -> tuple[Callable[[Environment], str | None] | Non
     nodes = [node.value for node in selected.nodes[0].arguments or () if node.name.value == "after"]
     names = [node.name.value for node in nodes if isinstance(node, VariableNode)]
     return value.get if value else None, names[0] if names else None
-
-
-class StreamRead(Protocol):
-    """How a field of `Subscription` is read."""
-
-    def plan(self, selected: Selected) -> Plan:
-        """The plan of a frame."""
-        ...
-
-    def frames(self, key: str, selected: Selected, *, restricted: bool) -> Frames:
-        """The compiled form of the whole subscription."""
-        ...
 
 
 def written(span: Span) -> str:
