@@ -17,7 +17,7 @@ import asyncpg
 
 from db.access import Caller
 from db.engine import Database
-from db.errors import DomainError, Unavailable
+from db.errors import DomainError, Overloaded, Unavailable
 from db.metrics.append import Logged, append
 from db.metrics.batch import Batch, batches
 from db.transaction import Answer, Call, Finish, Transaction, answered
@@ -25,6 +25,8 @@ from db.transaction import Answer, Call, Finish, Transaction, answered
 GROUPS: Final = 2
 GROUP_CALLS: Final = 512
 GROUP_POINTS: Final = 200_000
+MOST_WAITING: Final = 4_096
+"""Calls that may wait; more would be held in memory only to be told that it took too long."""
 
 
 @dataclass
@@ -64,7 +66,13 @@ class Lane:
         self._running: dict[asyncio.Task[None], int] = {}
 
     async def run(self, waiting: Waiting) -> str:
-        """The answer to a call, once what it brought is durable."""
+        """The answer to a call, once what it brought is durable.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        if len(self._waiting) >= MOST_WAITING:
+            raise Overloaded
         self._waiting.append(waiting)
         self._begin()
         return await waiting.done

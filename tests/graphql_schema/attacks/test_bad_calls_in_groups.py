@@ -10,8 +10,9 @@ import pytest
 from db import server_role
 from db.access import local_caller
 from db.engine import Database
-from db.metrics import append
+from db.metrics import append, lane
 from db.metrics.append import KEEP
+from graphql_schema.errors import RequestErrors
 from tests.graph import Graph
 from tests.statements import sent
 
@@ -130,3 +131,17 @@ async def test_a_writer_cannot_make_everybody_wait_by_leaving_gaps(
         await log(graphql, id_, loss, writer="clock", sequence=10 * stored[0] + more) for more in (0, 1)
     ]
     assert (replayed["replayed"], beside["pointCount"]) == (True, 1)
+
+
+async def test_more_calls_than_may_wait_are_refused_at_once(graphql: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "MOST_WAITING", 10)
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+
+    calls = [log(graphql, id_, {"values": {"loss": [1.0]}}) for _ in range(100)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    refused = [answer for answer in answers if isinstance(answer, RequestErrors)]
+    assert {error.code for refusal in refused for error in refusal.errors} == {"SERVICE_UNAVAILABLE"}
+    assert len(refused) >= 80
+    (node,) = (await graphql(COUNTS, id=id_)).values()
+    assert node["metrics"]["nodes"][0]["count"] == len(answers) - len(refused)
