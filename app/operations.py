@@ -35,7 +35,7 @@ async def answer(
     context = gateway.context(caller, request_id)
     seconds = gateway.limits.execution_seconds
     if operation.kind == "query" and seconds >= gateway.database.longest_read:
-        # One statement, which the database layer ends in time; a second clock would cost a tenth of a small read.
+        # It ends in time by itself, by the database's clock; a second one would cost a tenth of a small read.
         return await executor.execute(operation, request.variables, context)
     try:
         async with asyncio.timeout(seconds) as limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from db.errors import DomainError, TooSlow, Unavailable
 from db.feed.feed import Feed
 from db.read import hole
 from db.read.hole import Failure
-from db.read.sql import Environment
+from db.read.sql import Compiled, Environment
 from db.transaction import Call, Result, run
 from graphql_schema.broadcast import Live
 from graphql_schema.callers import environment
@@ -118,14 +119,24 @@ async def read(operation: Operation, values: Mapping[str, Any], context: Context
         return query.response()
     try:
         if query.statement.holes:
-            async with context.database.connection() as connection:
-                found, _ = await hole.answer(connection, query.statement, context.environment(values))
-            return with_errors(found.json, found.failures)
+            return await _with_holes_filled(query.statement, values, context)
         arguments = query.statement.arguments(context.environment(values))
         text: str = await context.database.read(query.statement.text, arguments)
     except (Unavailable, TooSlow) as error:
         raise refusal(error) from error
     return query.response(text)
+
+
+async def _with_holes_filled(statement: Compiled, values: Mapping[str, Any], context: Context) -> bytes:
+    """Several statements together take no longer than one may."""
+    try:
+        async with asyncio.timeout(context.database.longest_read) as limit, context.database.connection() as connection:
+            found, _ = await hole.answer(connection, statement, context.environment(values))
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TooSlow from error
+    return with_errors(found.json, found.failures)
 
 
 async def subscribe(

@@ -314,3 +314,17 @@ async def test_samples_cost_by_their_size(graphql: Graph) -> None:
     with pytest.raises(RequestErrors) as refused:
         await graphql(query, n=1_000)
     assert [error.code for error in refused.value.errors] == ["LIMIT_EXCEEDED"]
+
+
+async def test_all_statements_together_take_no_longer_than_one_may(graphql: Graph, dsn: str) -> None:
+    id_ = await a_run(graphql, *floats([1]))
+    hurried = await Database.connect(dsn)
+    hurried.longest_read = 0.001
+    context = Context(hurried, graphql.caller, "test-request")
+    variables = {"id": id_, "key": "loss"}
+    with pytest.raises(RequestErrors) as refusal:
+        await execute(documents.prepare(SAMPLE), variables, context)
+    assert [error.code for error in refusal.value.errors] == ["LIMIT_EXCEEDED"]
+    hurried.longest_read = 10
+    assert b'"rawCount":1' in await execute(documents.prepare(SAMPLE), variables, context)
+    await hurried.close()
