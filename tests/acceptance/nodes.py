@@ -124,9 +124,10 @@ class Node:
                 await asyncio.sleep(0.05)
 
     def faults(self) -> list[str]:
-        """The ends of the tracebacks in its log."""
+        """The ends of the tracebacks in its log, but for those of the library of jobs when its connection is killed."""
         lines = [json.loads(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
-        return [line["exception"][-1_500:] for line in lines if "exception" in line]
+        texts = [line["exception"] for line in lines if "exception" in line]
+        return [text[-1_500:] for text in texts if not ("pgqueuer" in text and text.endswith("connection is closed"))]
 
     def _begin(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
