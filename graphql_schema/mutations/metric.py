@@ -45,7 +45,7 @@ KEY = (
 )
 POINTS = (
     "Points one by one, in order of arrival; those of one key need not be neighbours. What people write; a program"
-    " sends `columns`, which take a tenth of the time."
+    " sends `columns`, which take a fifth of the time to read."
 )
 COLUMNS = "Points as columns of rows; they arrive after `points`, row by row."
 
