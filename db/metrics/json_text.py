@@ -7,10 +7,9 @@ from itertools import chain, zip_longest
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
-from db.metrics.columns import NONE, Floats, Ints
+from db.metrics.columns import NONE, Floats, Ints, Mask
 
 _NULL: Final = b"null"
 _NONE: Final = str(NONE).encode()
@@ -30,7 +29,7 @@ def floats_json(values: Floats) -> bytes:
     return b"".join(chain.from_iterable(zip_longest(text.split(_NULL), words, fillvalue=b"")))
 
 
-def sparse_json(values: Floats, present: npt.NDArray[np.bool_]) -> bytes:
+def sparse_json(values: Floats, present: Mask) -> bytes:
     """The same, with null where nothing is present."""
     text = _dumped(np.where(present, values, np.nan))
     odd = ~(present & np.isfinite(values))
