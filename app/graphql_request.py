@@ -75,18 +75,24 @@ def read_body(body: bytes) -> GraphQLRequest:
     Raises:
         RequestError: `BAD_REQUEST`, it is none.
     """
-    try:
-        parameters = _parameters.decode(body)
-        request = parameters.request("The body")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        request = None
-    if request and (parameters.fill(len(body)) or not _may_repeat(body)):
+    request = read_plainly(body, "The body")
+    if request:
         return request
     # What is not plainly right, the slower way finds the words for.
     value = decode(body, "The body")
     if isinstance(value, dict):
         refuse_repeated(body)
-    return request or read(value)
+    return read(value)
+
+
+def read_plainly(text: bytes, what: str) -> GraphQLRequest | None:
+    """The request, when it is plainly right and names nothing twice; `what` names the text in refusals of its parts."""
+    try:
+        parameters = _parameters.decode(text)
+        request = parameters.request(what)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return request if parameters.fill(len(text)) or not _may_repeat(text) else None
 
 
 def decode(text: bytes | str, what: str) -> Any:

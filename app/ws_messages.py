@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from app import graphql_request, operations
-from app.graphql_request import GraphQLRequest, Parameters
+from app.graphql_request import GraphQLRequest
 from graphql_schema.errors import RequestError
 
 SUBPROTOCOL: Final = "graphql-transport-ws"
@@ -98,7 +98,7 @@ class _Subscribe(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
     type: Literal["subscribe"]
-    payload: Parameters
+    payload: msgspec.Raw
 
 
 _subscribes: Final = msgspec.json.Decoder(_Subscribe)
@@ -108,9 +108,9 @@ def _plain(text: str) -> Subscribe | None:
     """Most messages by far; what is not plainly right, the slower way finds the words for."""
     try:
         message = _subscribes.decode(text)
-        request = message.payload.request("The frame")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
+    request = graphql_request.read_plainly(bytes(message.payload), "The frame")
     return Subscribe(message.id, request) if request else None
 
 
