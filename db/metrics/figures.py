@@ -125,7 +125,8 @@ def _means(values: Floats, finite: Bools, counts: Ints, bounds: tuple[Floats, Fl
     size = len(values) // len(counts)
     if size == 1 and len(counts) == len(values):
         return values
-    means = _even_means(values, len(counts), size) if (counts == size).all() else None
+    is_even = len(values) == len(counts) * size and (counts == size).all()
+    means = _even_means(values, len(counts), size) if is_even else None
     if means is not None:
         return _between(means, bounds)
     listed, ends = values[finite].tolist(), np.cumsum(counts).tolist()
