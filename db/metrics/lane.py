@@ -137,7 +137,8 @@ def _is_of_one(error: Exception) -> bool:
 
     When the database went away, nobody knows what was stored. To send it again is for those who can tell a replay.
     """
-    return isinstance(error, DomainError | asyncpg.PostgresError) and not isinstance(error, Unavailable)
+    ours = ValueError | TypeError | LookupError | ArithmeticError
+    return isinstance(error, DomainError | asyncpg.PostgresError | ours) and not isinstance(error, Unavailable)
 
 
 def _logged(connection: asyncpg.Connection[Any], waiting: Waiting) -> Logged:

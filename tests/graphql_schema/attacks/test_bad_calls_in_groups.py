@@ -10,7 +10,7 @@ import pytest
 from db import server_role
 from db.access import local_caller
 from db.engine import Database
-from db.metrics import append, lane
+from db.metrics import append, lane, lot
 from db.metrics.append import KEEP
 from graphql_schema.errors import RequestErrors
 from tests.graph import Graph
@@ -145,3 +145,30 @@ async def test_more_calls_than_may_wait_are_refused_at_once(graphql: Graph, monk
     assert len(refused) >= 80
     (node,) = (await graphql(COUNTS, id=id_)).values()
     assert node["metrics"]["nodes"][0]["count"] == len(answers) - len(refused)
+
+
+async def test_what_is_not_finite_in_uneven_series_spoils_no_group(graphql: Graph) -> None:
+    """Two series with one finite value each, and one that is not."""
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+    uneven = {"values": {"a": [1.0, "NaN"], "b": [2.0, None]}}
+
+    answers = await asyncio.gather(*(log(graphql, id_, uneven) for _ in range(20)))
+
+    assert answers == [{"pointCount": 3, "replayed": False, "userErrors": []}] * 20
+
+
+async def test_a_fault_of_ours_is_that_of_one_call(graphql: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered = lot.gathered
+
+    def faulty(given: Any) -> Any:
+        if any("fault" in batch.batch.keys for batch in given):
+            raise ValueError("a fault")
+        return gathered(given)
+
+    monkeypatch.setattr(append, "gathered", faulty)
+    id_ = (await graphql.change(BEGIN))["experiment"]["id"]
+    calls = [log(graphql, id_, {"values": {key: [1.0]}}) for key in ["loss"] * 9 + ["fault"] + ["loss"] * 9]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert isinstance(answers.pop(9), ValueError)
+    assert [answer["pointCount"] for answer in answers if isinstance(answer, dict)] == [1] * 18
