@@ -76,10 +76,8 @@ class ColumnsRead:
     """`columns` of a metric."""
 
     def plan(self, selected: Selected) -> Plan:
-        outer = selected.planner.enclosing
-        assert outer is not None
-        points = max_points(outer)
-        wanted = _Wanted(outer.arguments["experimentIds"], given(outer, "keys"))
+        points = max_points(selected.outer)
+        wanted = _Wanted(selected.outer.arguments["experimentIds"], given(selected.outer, "keys"))
         write = writer(selected)
 
         def ask(env: Environment) -> Callable[[Sequence[str]], Asked]:
@@ -232,9 +230,7 @@ class EachExperimentRead:
 
 
 def _metrics(selected: Selected) -> Query:
-    outer = selected.planner.enclosing
-    assert outer is not None
-    keys = given(outer, "keys")
+    keys = given(selected.outer, "keys")
     return comparison.metrics(keys.bind("text[]", _checked_keys) if keys else None, comparison.MAX_KEYS)
 
 

@@ -130,9 +130,7 @@ class ColumnsRead:
     """`columns` of a metric of a group."""
 
     def plan(self, selected: Selected) -> Plan:
-        outer = selected.planner.enclosing
-        assert outer is not None
-        points, wanted, write = max_points(outer), _wanted(outer), writer(selected)
+        points, wanted, write = max_points(selected.outer), _wanted(selected.outer), writer(selected)
 
         def ask(env: Environment) -> Callable[[Sequence[str]], Asked]:
             bounds, parts = wanted.bounds(env, points), wanted.parts(env)
@@ -168,9 +166,7 @@ class MembersRead:
 
 
 def _metrics(selected: Selected) -> Query:
-    outer = selected.planner.enclosing
-    assert outer is not None
-    return distribution.Metrics(outer.arguments["keys"].bind("text[]", _checked_keys))
+    return distribution.Metrics(selected.outer.arguments["keys"].bind("text[]", _checked_keys))
 
 
 @strawberry.type(description="Experiments that are alike in all hyperparameters that are grouped by.")

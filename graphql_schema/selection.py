@@ -55,6 +55,13 @@ class Selected:
     nodes: Nodes
     arguments: Mapping[str, Value]
 
+    @property
+    def outer(self) -> Selected:
+        """The field around it whose arguments matter to it; `Planner.within` says which."""
+        outer = self.planner.enclosing
+        assert outer is not None
+        return outer
+
     def object(self) -> Plan:
         """The plan of the object that this field returns."""
         return self.planner.object(self.type, self.nodes)

@@ -76,10 +76,8 @@ class RowsRead:
     chosen: Chosen
 
     def plan(self, selected: Selected) -> Plan:
-        subscription = selected.planner.enclosing
-        assert subscription is not None
         with selected.planner.repeated(EXPECTED):
-            return Rows(self.chosen(subscription), selected.object())
+            return Rows(self.chosen(selected.outer), selected.object())
 
 
 @dataclass(frozen=True)
