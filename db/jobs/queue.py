@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -202,7 +202,7 @@ def _end_of(connection: asyncpg.Connection[Any]) -> asyncio.Future[None]:
 
 
 @contextlib.contextmanager
-def _named_errors() -> Any:
+def _named_errors() -> Iterator[None]:
     """Raises Unavailable for what a lost connection causes."""
     try:
         yield
