@@ -224,6 +224,12 @@ class Transaction:
             after=after,
         )
 
+    def absorb(self, other: Transaction) -> None:
+        """Settle what another one on the same connection recorded, too: all streams in one order."""
+        records, other._records = other._records, defaultdict(list)
+        for stream_id, rows in records.items():
+            self._records[stream_id] += rows
+
     async def settle(self) -> None:
         """Give every recorded row its number and write it. Streams in one order, so that none deadlock.
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from db.metrics.columns import NONE, Columns, Floats, Ints
-
-Bools = npt.NDArray[np.bool_]
+from db.metrics.columns import NONE, Columns, Floats, Ints, Mask
 
 _NEVER: Final = 2**63 - 1
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -94,13 +89,13 @@ class _Groups:
     def greatest(self, column: Any) -> Any:
         return np.maximum.reduceat(column, self.starts)
 
-    def first(self, chosen: Bools) -> Ints:
+    def first(self, chosen: Mask) -> Ints:
         """The first chosen row of each group; any row of it where there is none."""
         rows = np.flatnonzero(chosen)
         found = np.searchsorted(rows, self.starts)
         return self._inside(np.append(rows, -1)[found])
 
-    def last(self, chosen: Bools) -> Ints:
+    def last(self, chosen: Mask) -> Ints:
         """The last one."""
         rows = np.flatnonzero(chosen)
         found = np.searchsorted(rows, self.ends) - 1
@@ -110,17 +105,7 @@ class _Groups:
         return np.clip(rows, self.starts, self.ends - 1)
 
 
-def moment(microseconds: int) -> datetime:
-    """A time as a datetime."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def microseconds(at: datetime) -> int:
-    """A datetime as microseconds since 1970."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _means(values: Floats, finite: Bools, counts: Ints, bounds: tuple[Floats, Floats]) -> Floats:
+def _means(values: Floats, finite: Mask, counts: Ints, bounds: tuple[Floats, Floats]) -> Floats:
     """The mean of each group's finite values; right even where their sum is beyond a double."""
     size = len(values) // len(counts)
     if size == 1 and len(counts) == len(values):
@@ -157,7 +142,7 @@ def _mean(numbers: Sequence[float]) -> float:
         return 4 * math.fsum(number / len(numbers) / 4 for number in numbers)
 
 
-def _listed(column: Any, known: Bools) -> list[Any]:
+def _listed(column: Any, known: Mask) -> list[Any]:
     if known.all():
         return list(column.tolist())
     return [value if is_known else None for value, is_known in zip(column.tolist(), known.tolist(), strict=True)]

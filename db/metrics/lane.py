@@ -124,10 +124,11 @@ class Lane:
             calls = [_logged(connection, waiting) for waiting in group]
             moved = await append(calls, is_wary=is_wary)
             answers = [await _answer(connection, *pair) for pair in zip(group, calls, strict=True)]
-            for call in calls:
-                await call.tx.settle()
-                moved |= call.tx.moved
-        self._database.committed(self._tenant_id, moved)
+            first = calls[0].tx
+            for call in calls[1:]:
+                first.absorb(call.tx)
+            await first.settle()
+        self._database.committed(self._tenant_id, moved | first.moved)
         for waiting, answer in zip(group, answers, strict=True):
             _tell(waiting, answer)
 
