@@ -86,6 +86,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "100",
     "jit": "off",
+    "autovacuum_naptime": "10s",  # tables that change with each call are to be cleaned before they swell
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_destination": "stderr",
