@@ -131,11 +131,7 @@ class Database:
             connection = await self._take()
             try:
                 yield connection
-            except asyncio.CancelledError:
-                # The driver may be at a statement, a BEGIN say, whose end whoever gets the connection next would meet.
-                connection.terminate()
-                raise
-            except Exception as error:
+            except BaseException as error:
                 _raise_named(error, connection)
                 raise
             finally:
@@ -157,11 +153,7 @@ class Database:
             connection = await self._take()
             try:
                 return await connection.fetchval(statement, *arguments)
-            except asyncio.CancelledError:
-                # The driver may be at a statement, a BEGIN say, whose end whoever gets the connection next would meet.
-                connection.terminate()
-                raise
-            except Exception as error:
+            except BaseException as error:
                 _raise_named(error, connection)
                 raise
             finally:
@@ -247,8 +239,11 @@ async def _set_codecs(connection: asyncpg.Connection[Any]) -> None:
     )
 
 
-def _raise_named(error: Exception, connection: asyncpg.Connection[Any]) -> None:
+def _raise_named(error: BaseException, connection: asyncpg.Connection[Any]) -> None:
     """Raise an error of the driver by our name for it; all others are left to the caller."""
+    if isinstance(error, asyncio.CancelledError):
+        # The driver may be at a statement, a BEGIN say, whose end whoever gets the connection next would meet.
+        connection.terminate()
     if isinstance(error, AWAY):
         raise Unavailable from error
     if isinstance(error, asyncpg.QueryCanceledError):

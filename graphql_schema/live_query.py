@@ -82,7 +82,7 @@ class State:
     frames: dict[int, tuple[Any, Frame]] = field(default_factory=dict, compare=False)
     """Frames that lead here, by the identity of what their readers knew; with that, so that it stays the only one."""
 
-    @property
+    @cached_property
     def cursor(self) -> str:
         """What to go on from; it tells which rows were there."""
         return cursor.encode(["q", self.epoch, self.seq, [[row.id.hex, row.seq] for row in self.rows]])

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from db.engine import Database
-from db.read.source import BY_KIND
+from db.read.source import ALIVE, BY_KIND
 
 AT_PATH = "SELECT id, root_id, lineage FROM namespace WHERE tenant_id = $1 AND path = $2 AND visible"
 
-OF_OBJECTS = """
+OF_OBJECTS = f"""
     SELECT o.id AS object_id, o.kind, n.id, n.root_id, n.lineage FROM object o
     JOIN namespace n ON n.tenant_id = $1 AND n.id = o.namespace_id AND n.visible
-    WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND o.deleted_at IS NULL AND NOT EXISTS (
-        SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
-    )
+    WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND {ALIVE}
 """
 """The namespaces of objects that are not deleted, and are in none that is."""
 

@@ -27,7 +27,7 @@ from db.metrics.series_part import Opaque
 from db.metrics.series_rows import Kept
 from db.metrics.stream import stream_of
 from db.metrics.tail import encode
-from db.read.source import BY_KIND, ENTITIES
+from db.read.source import ALIVE, BY_KIND, ENTITIES
 from db.transaction import Result, Transaction
 from db.verbs import entity, experiments
 from db.verbs.entity import Home
@@ -41,9 +41,7 @@ OWNERS: Final = f"""
     SELECT o.id, o.kind, b.at AS heard_of, {entity.HOME} FROM object o
     JOIN namespace h ON h.tenant_id = $1 AND h.id = o.namespace_id AND h.visible
     LEFT JOIN heartbeat b ON b.tenant_id = $1 AND b.experiment_id = o.id
-    WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND o.deleted_at IS NULL AND NOT EXISTS (
-        SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
-    )
+    WHERE o.tenant_id = $1 AND o.id = ANY($2::uuid[]) AND {ALIVE}
 """
 """The objects of these ids that are not deleted, where they live, and their last signs of life."""
 

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import asyncpg
 
-STATE: Final = """
-    SELECT bool_and(o.id IS NOT NULL AND n.visible AND NOT EXISTS (
-            SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
-        )) AS all_there,
+from db.read.source import ALIVE
+
+STATE: Final = f"""
+    SELECT bool_and(o.id IS NOT NULL AND n.visible AND {ALIVE}) AS all_there,
         bool_and(coalesce(e.status NOT IN ('RUNNING', 'STALLED'), false) AND coalesce(h.seq, 0) <= a.upto) AS is_over
     FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS a(owner_id, stream_id, upto)
-    LEFT JOIN object o ON o.tenant_id = $1 AND o.id = a.owner_id AND o.deleted_at IS NULL
+    LEFT JOIN object o ON o.tenant_id = $1 AND o.id = a.owner_id
     LEFT JOIN namespace n ON n.tenant_id = $1 AND n.id = o.namespace_id
     LEFT JOIN experiment e ON e.tenant_id = $1 AND e.id = a.owner_id
     LEFT JOIN stream_head h ON h.tenant_id = $1 AND h.stream_id = a.stream_id

@@ -11,6 +11,7 @@ from typing import Final
 
 from db.read.column import double_json, reference
 from db.read.derived import Query
+from db.read.link import is_series
 from db.read.plan import Plan
 from db.read.source import EXPERIMENT
 from db.read.sql import Bind, Expression, Pieces, Statement, concatenated
@@ -52,14 +53,6 @@ def _in_sight(statement: Statement, row: str) -> str:
     return f"{row}.tenant_id = {statement.tenant} AND {EXPERIMENT.visible(statement, row)}"
 
 
-def _series(statement: Statement, series: str, owner: str, key: str) -> str:
-    """Condition on a series: the current leg's of an owner."""
-    return (
-        f"{series}.tenant_id = {statement.tenant} AND {series}.owner_id = {owner} AND {series}.key = {key}"
-        f" AND {series}.leg = 0"
-    )
-
-
 @dataclass(frozen=True)
 class EachExperiment:
     """The experiments; null where there is none in sight."""
@@ -80,7 +73,7 @@ class EachSeries:
 
     def render(self, statement: Statement, alias: str) -> Pieces:
         run, row = statement.alias(), statement.alias()
-        rows = f"compared {run} LEFT JOIN series {row} ON {_series(statement, row, f'{run}.id', f'{alias}.key')}"
+        rows = f"compared {run} LEFT JOIN series {row} ON {is_series(statement, row, f'{run}.id', f'{alias}.key')}"
         text = concatenated(self.plan.render(statement, row))
         return _one_for_each(f"CASE WHEN {row}.key IS NULL THEN 'null' ELSE {text} END", rows, run)
 
@@ -152,7 +145,7 @@ def metrics(keys: Bind | None, limit: int) -> Query:
 def kind(statement: Statement, alias: str) -> Pieces:
     """What the values of a metric are; null where no experiment has it, or some have another kind."""
     row = statement.alias()
-    same = _series(statement, row, "compared.id", f"{alias}.key")
+    same = is_series(statement, row, "compared.id", f"{alias}.key")
     one = f"""CASE WHEN min({row}.kind) = max({row}.kind) THEN '"'||min({row}.kind)||'"' ELSE 'null' END"""
     return [Expression(f"(SELECT {one} FROM compared JOIN series {row} ON {same})")]
 
@@ -160,7 +153,7 @@ def kind(statement: Statement, alias: str) -> Pieces:
 def told(statement: Statement, alias: str) -> str:
     """What a mark tells of a metric: of each experiment in order its series of floats, as `series_told` has it."""
     row = statement.alias()
-    same = f"{_series(statement, row, 'compared.id', f'{alias}.key')} AND {row}.kind = 'FLOAT'"
+    same = f"{is_series(statement, row, 'compared.id', f'{alias}.key')} AND {row}.kind = 'FLOAT'"
     return (
         f"(SELECT string_agg(coalesce({series_told(row)},''),' ' ORDER BY compared.n)"
         f" FROM compared LEFT JOIN series {row} ON {same})"
@@ -183,7 +176,7 @@ class Deltas:
         pairs = ", ".join(
             f"{reference(alias, name)} AS {name}, {reference(base, name)} AS {name}_before" for name in MEASURED
         )
-        same = _series(statement, base, "(SELECT id FROM baseline)", f"{alias}.key")
+        same = is_series(statement, base, "(SELECT id FROM baseline)", f"{alias}.key")
         text = concatenated(self.plan.render(statement, row))
         found = f"SELECT {pairs} FROM series {base} WHERE {same} AND {base}.kind = 'FLOAT' AND {alias}.kind = 'FLOAT'"
         return [Expression(f"coalesce((SELECT {text} FROM ({found}) {row}),'null')")]

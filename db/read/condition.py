@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from db.read.column import as_double, reference
+from db.read.link import is_series
 from db.read.sql import Bind, Statement
 from db.tables import Series
 
@@ -135,10 +136,7 @@ class MetricIs:
 
     def render(self, statement: Statement, alias: str) -> str:
         inner = statement.alias()
-        found = (
-            f"FROM series {inner} WHERE {inner}.tenant_id = {statement.tenant}"
-            f" AND {inner}.owner_id = {alias}.id AND {inner}.key = {statement.bind(self.key)} AND {inner}.leg = 0"
-        )
+        found = f"FROM series {inner} WHERE {is_series(statement, inner, f'{alias}.id', statement.bind(self.key))}"
         return tested(found, as_double(Series, self.aggregate, inner), self.tests, statement)
 
 

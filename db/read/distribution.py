@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from db.read.comparison import series_told
+from db.read.link import is_series
 from db.read.plan import Plan
 from db.read.source import EXPERIMENT
 from db.read.sql import Bind, Expression, Pieces, Statement, array_pieces, concatenated
@@ -99,8 +100,8 @@ class Metrics:
 
 def _series(statement: Statement, alias: str, row: str) -> str:
     return (
-        f"FROM chosen JOIN series {row} ON {row}.tenant_id = {statement.tenant} AND {row}.owner_id = chosen.id"
-        f" AND {row}.key = {alias}.key AND {row}.leg = 0 AND {row}.kind = 'FLOAT' WHERE chosen.alike = {alias}.alike"
+        f"FROM chosen JOIN series {row} ON {is_series(statement, row, 'chosen.id', f'{alias}.key')}"
+        f" AND {row}.kind = 'FLOAT' WHERE chosen.alike = {alias}.alike"
     )
 
 

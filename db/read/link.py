@@ -151,13 +151,20 @@ def best_checkpoint(key: Bind, *, least: bool) -> Link:
         row, series = statement.alias(), statement.alias()
         return (
             f"{child}.id = (SELECT {row}.id FROM checkpoint {row} JOIN series {series}"
-            f" ON {series}.tenant_id = {statement.tenant} AND {series}.owner_id = {row}.id"
-            f" AND {series}.key = {statement.bind(key)} AND {series}.leg = 0"
+            f" ON {is_series(statement, series, f'{row}.id', statement.bind(key))}"
             f" WHERE {_complete(statement, parent, row)} AND {series}.last < 'Infinity'"
             f" AND {series}.last > '-Infinity' ORDER BY {series}.last {direction}, {row}.id DESC LIMIT 1)"
         )
 
     return link
+
+
+def is_series(statement: Statement, series: str, owner: str, key: str) -> str:
+    """Condition on a row of `series`: it is the current leg's of that owner and key."""
+    return (
+        f"{series}.tenant_id = {statement.tenant} AND {series}.owner_id = {owner} AND {series}.key = {key}"
+        f" AND {series}.leg = 0"
+    )
 
 
 def series_by_key(key: Bind) -> Link:

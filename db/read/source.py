@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from sqlmodel import SQLModel
 
@@ -87,6 +88,12 @@ def contained_in(table: str, link: str) -> Predicate:
         )
 
     return predicate
+
+
+ALIVE: Final = """o.deleted_at IS NULL AND NOT EXISTS (
+        SELECT FROM object c WHERE c.tenant_id = $1 AND c.id = ANY(o.container_ids) AND c.deleted_at IS NOT NULL
+    )"""
+"""What `object_alive` asks, of a row `o` of `object`, for statements that are written out; `$1` is the tenant."""
 
 
 def object_alive(statement: Statement, value: str, owner: str, also: str = "true") -> str:
