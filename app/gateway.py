@@ -101,9 +101,9 @@ class Gateway:
     def __post_init__(self) -> None:
         self.live = Live(Feed(self.database), self.database)
 
-    def context(self, caller: Caller, request_id: str) -> Context:
-        """What an operation is executed with."""
-        return Context(self.database, caller, request_id, self.live)
+    def context(self, caller: Caller, request_id: str, address: str | None = None) -> Context:
+        """What an operation is executed with. `address` is the caller's, for the audit trail."""
+        return Context(self.database, caller, request_id, self.live, address)
 
     def token_watch(self) -> TokenWatch:
         """Watches the tokens behind what stays open."""
@@ -128,6 +128,12 @@ def request_id(scope: Scope) -> str:
     """The id that telemetry gave the request (`scope["state"]["request_id"]`), or a new one."""
     given = scope.get("state", {}).get("request_id")
     return given if isinstance(given, str) else new_request_id()
+
+
+def address_of(scope: Scope) -> str | None:
+    """The network address of who sent it: behind a trusted proxy, the one that the proxy names."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def new_request_id() -> str:

@@ -165,7 +165,7 @@ class _Exchange:
         self._check_kind(operation.kind)
         if operation.kind == "subscription":
             return await self._stream(operation, request, caller)
-        return await operations.answer(self._gateway, operation, request, caller, self._request_id)
+        return await operations.answer(self._gateway, operation, request, caller, self._request_id, self._scope)
 
     async def _stream(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> EventStream:
         context = self._gateway.context(caller, self._request_id)

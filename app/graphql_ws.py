@@ -216,7 +216,7 @@ class Socket:
         if len(self._operations) >= self._limits.operations:
             await self.send(ws_messages.refused(message.id, [_too_many(self._limits.operations)]))
             return
-        operation = SocketOperation(self._gateway, self, message, self._caller)
+        operation = SocketOperation(self._gateway, self, message, self._caller, self._scope)
         self._operations[message.id] = self._tasks.create_task(operation.run())
 
     def _stop(self, operation_id: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 import structlog
+from starlette.types import Scope
 
-from app.gateway import Gateway
+from app.gateway import Gateway, address_of
 from app.graphql_request import GraphQLRequest
 from db.access import Caller
 from db.errors import Unavailable
@@ -24,15 +25,15 @@ RETRY_AFTER: Final = 2
 """Seconds after which to try again, when nobody knows better."""
 
 
-async def answer(
-    gateway: Gateway, operation: Operation, request: GraphQLRequest, caller: Caller, request_id: str
+async def answer(  # noqa: PLR0917
+    gateway: Gateway, operation: Operation, request: GraphQLRequest, caller: Caller, request_id: str, scope: Scope
 ) -> bytes:
-    """The complete result of a query or mutation.
+    """The complete result of a query or mutation. `scope` is of the request, or of its socket.
 
     Raises:
         RequestError: `LIMIT_EXCEEDED`, it takes too long.
     """
-    context = gateway.context(caller, request_id)
+    context = gateway.context(caller, request_id, address_of(scope))
     seconds = gateway.limits.execution_seconds
     if operation.kind == "query" and seconds >= gateway.database.longest_read:
         # It ends in time by itself, by the database's clock; a second one would cost a tenth of a small read.

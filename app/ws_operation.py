@@ -6,6 +6,8 @@ import contextlib
 import time
 from typing import Protocol
 
+from starlette.types import Scope
+
 from app import operations, ws_messages
 from app.gateway import Gateway, new_request_id
 from app.ws_messages import AFTER_RESULT, Close, Gone, Subscribe
@@ -30,12 +32,13 @@ class Outlet(Protocol):
 class SocketOperation:
     """Runs as a task of its own, which is cancelled when the client completes it or leaves."""
 
-    def __init__(self, gateway: Gateway, outlet: Outlet, message: Subscribe, caller: Caller) -> None:
+    def __init__(self, gateway: Gateway, outlet: Outlet, message: Subscribe, caller: Caller, scope: Scope) -> None:
         self._gateway = gateway
         self._outlet = outlet
         self._id = message.id
         self._request = message.request
         self._caller = caller
+        self._scope = scope
         self._request_id = new_request_id()
         self._operation: Operation | None = None
 
@@ -73,7 +76,7 @@ class SocketOperation:
         if operation.kind == "subscription":
             await self._follow(operation)
             return
-        result = await operations.answer(self._gateway, operation, request, self._caller, self._request_id)
+        result = await operations.answer(self._gateway, operation, request, self._caller, self._request_id, self._scope)
         await self._outlet.send_result(ws_messages.before_result(self._id), result, AFTER_RESULT)
 
     async def _follow(self, operation: Operation) -> None:

@@ -12,13 +12,16 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from uuid import UUID
 
 import asyncpg
 import orjson
 
 from db.errors import Overloaded, TooSlow, Unavailable
+
+if TYPE_CHECKING:
+    from db.blobs.store import BlobStore
 
 AWAY = (
     OSError,
@@ -65,6 +68,10 @@ class Database:
         self._free = asyncio.Semaphore(size)
         self._waiting = 0
         self.committed = Committed()
+        self.blobs: BlobStore | None = None
+        """Where files are kept; set by who opens it. See `db.blobs.store`."""
+        self.verifying: dict[UUID, asyncio.Task[None]] = {}
+        """Uploads whose bytes this process is looking through: see `db.blobs.verification`."""
         self.lanes: dict[UUID, Any] = {}
         """Of each tenant, the calls that share transactions: see `db.metrics.lane`."""
         self.longest_read = PATIENCE + statement_timeout

@@ -1,4 +1,4 @@
-"""The four ways in which the database layer says no.
+"""The ways in which the database layer says no.
 
 The docstring of each class is the sentence that a caller reads when no better message is given.
 `code` is a value of the schema's `ErrorCode`; `path` names the input that is at fault.
@@ -63,6 +63,24 @@ class CrossTenant(Conflict):
     code = "CROSS_TENANT"
 
 
+class UploadIncomplete(Conflict):
+    """Parts of the upload are missing. Ask for them with `resumeUpload`, send them, and complete it again."""
+
+    code = "UPLOAD_INCOMPLETE"
+
+
+class DigestMismatch(Conflict):
+    """The bytes are not those that the digest names. Nothing was kept; begin the upload again with the right digest."""
+
+    code = "DIGEST_MISMATCH"
+
+
+class QuotaExceeded(Conflict):
+    """The namespace has no room for this. Delete files, or ask an admin of it for a larger quota."""
+
+    code = "QUOTA_EXCEEDED"
+
+
 class CursorExpired(DomainError):
     """The cursor is past retention or of an earlier epoch. Query again and use its `feedCursor`."""
 
@@ -89,3 +107,7 @@ class TooSlow(DomainError):
 
 class Overloaded(Unavailable):
     """The server is busier than it can be. Nothing was done; try again in a moment."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store of files does not answer, or is full. Nothing was lost; try again in a moment."""

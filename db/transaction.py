@@ -66,6 +66,8 @@ class Call:
     key: str | None = None
     lane: Lane | None = None
     digest: Digest | None = None
+    address: str | None = None
+    """From where it was asked for, as far as that is known."""
 
 
 Digest = Callable[[Mapping[str, Any]], bytes]
@@ -136,6 +138,7 @@ class Transaction:
     role: Role
     request_id: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    address: str | None = None
     moved: set[UUID] = field(default_factory=set)
     """The streams that numbers were taken from: who follows them is told after the commit."""
     _records: dict[UUID, list[Record]] = field(default_factory=lambda: defaultdict(list), repr=False)
@@ -205,6 +208,7 @@ class Transaction:
         namespace_id: UUID | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
+        byte_count: int | None = None,
     ) -> None:
         """Record what is being done, in the stream of a root namespace (or the tenant's own)."""
         self.record(
@@ -222,6 +226,8 @@ class Transaction:
             request_id=self.request_id,
             before=before,
             after=after,
+            address=self.address,
+            byte_count=byte_count,
         )
 
     def absorb(self, other: Transaction) -> None:
@@ -288,7 +294,7 @@ async def _once(  # noqa: PLR0917 - a `Lane`
     database: Database, caller: Caller, request_id: str, call: Call, answer: Answer, finish: Finish | None
 ) -> str:
     async with database.transaction() as connection:
-        tx = Transaction(connection, caller, call.role, request_id)
+        tx = Transaction(connection, caller, call.role, request_id, address=call.address)
         result = await _result(tx, call)
         text = await answered(connection, result, answer, finish)
         await tx.settle()
@@ -353,7 +359,7 @@ async def _record_denied(database: Database, caller: Caller, request_id: str, ca
     _denied_at[caller.actor_id] = now
     with contextlib.suppress(asyncpg.PostgresError):
         async with database.transaction() as connection:
-            tx = Transaction(connection, caller, call.role, request_id)
+            tx = Transaction(connection, caller, call.role, request_id, address=call.address)
             about = refusal.details
             tx.audit(
                 "DENIED",

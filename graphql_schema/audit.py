@@ -29,5 +29,7 @@ class AuditEvent(Node):
     actor: ActorType | None = one("Who did it.", by_column("actor_id"), contained=True)
     actor_name: str = column("The actor's name as it was.")
     request_id: str | None = column("The request that did it; the server's log has it too.")
+    address: str | None = column("The network address from which it was done, when known.")
+    byte_count: SafeInt | None = column("The bytes that an upload stored, or a download sent.")
     before: JSON | None = column("What changed, as it was before; null for a creation.")
     after: JSON | None = column("What changed, as it was after; null for a deletion.")

@@ -39,6 +39,9 @@ class Context:
     live: Live | None = None
     """What subscriptions share; one by itself has its own."""
 
+    address: str | None = None
+    """From where it is asked, as far as that is known."""
+
     def environment(self, values: Mapping[str, Any]) -> Environment:
         """The variables, and what the caller brings to every statement."""
         return environment(self.caller, values)
@@ -62,7 +65,7 @@ async def mutate(operation: Operation, values: Mapping[str, Any], context: Conte
     env = context.environment(values)
     prepared = operation.mutations(values, restricted=restricted)
     # All before the first is run: an input that cannot be used refuses the whole request.
-    calls = {part.key: part.call(env) for part in prepared if isinstance(part, Prepared)}
+    calls = {part.key: _call(part, env, context) for part in prepared if isinstance(part, Prepared)}
     answers: dict[str, str] = {}
     failures: list[Failure] = []
     for part in prepared:
@@ -76,6 +79,10 @@ async def mutate(operation: Operation, values: Mapping[str, Any], context: Conte
         failures += [replace(one, path=("data", part.key, *one.path)) for one in failed]
     response = '{"data":{' + ",".join(f'"{key}":{text}' for key, text in answers.items()) + "}}"
     return with_errors(response.encode(), failures)
+
+
+def _call(prepared: Prepared, env: Environment, context: Context) -> Call:
+    return replace(prepared.call(env), address=context.address)
 
 
 def interrupted(error: DomainError, done: Sequence[str]) -> RequestErrors:

@@ -38,6 +38,7 @@ from graphql_schema.filters import plain
 from graphql_schema.selection import Nodes, Planner, Selected
 from graphql_schema.typed_variables import ROWS, argument_name
 from graphql_schema.user_error import UserError
+from graphql_schema.written import writer
 
 RESULT = "$result"
 
@@ -117,6 +118,28 @@ class ToldRead:
 def told(description: str, key: str) -> Any:
     """A payload's plain value; null when the mutation was refused."""
     return strawberry.field(description=description, metadata={"read": ToldRead(key)})
+
+
+@dataclass(frozen=True)
+class ToldObjectsRead:
+    """A list of objects of the verb's result, whose type is declared by `written`: each field writes one object."""
+
+    key: str
+
+    def plan(self, selected: Selected) -> Plan:
+        write = writer(selected)
+
+        def json(env: Environment) -> str:
+            found = env[RESULT].get(self.key)
+            return "null" if found is None else (b"[" + b",".join(map(write, found)) + b"]").decode()
+
+        bind = Bind(json, "text")
+        return Leaf(lambda statement, alias: [Expression(statement.bind(bind))])
+
+
+def told_objects(description: str, key: str) -> Any:
+    """A payload's list of objects that no table holds; null when the mutation was refused."""
+    return strawberry.field(description=description, metadata={"read": ToldObjectsRead(key)})
 
 
 class NoErrors:

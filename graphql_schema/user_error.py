@@ -18,6 +18,9 @@ class ErrorCode(enum.Enum):
     CONFLICT = enum_value("CONFLICT", description="The request contradicts what is stored.")
     NAME_TAKEN = enum_value("NAME_TAKEN", description="Another object has this name.")
     REVISION_CONFLICT = enum_value("REVISION_CONFLICT", description="The object changed since you read it.")
+    UPLOAD_INCOMPLETE = enum_value("UPLOAD_INCOMPLETE", description="Parts of the upload, or shards, are missing.")
+    DIGEST_MISMATCH = enum_value("DIGEST_MISMATCH", description="The bytes are not those that the digest names.")
+    QUOTA_EXCEEDED = enum_value("QUOTA_EXCEEDED", description="The namespace has no room for this.")
     CROSS_TENANT = enum_value("CROSS_TENANT", description="Objects of two tenants cannot be linked.")
 
 

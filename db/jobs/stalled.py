@@ -8,16 +8,13 @@ from uuid import UUID
 
 import asyncpg
 
-from db.access import Caller, Role
+from db.access import Role
 from db.engine import Database
-from db.identifiers import new_id
+from db.jobs import server_actor
 from db.transaction import Transaction
 from db.verbs import experiments
 
 BATCH: Final = 100
-ACTOR: Final = "modelbox"
-"""The service account that acts when nobody asked. It has no token and no role: nobody can sign in as it."""
-
 TENANTS = """
     SELECT DISTINCT e.tenant_id FROM experiment e
     JOIN heartbeat h ON h.tenant_id = e.tenant_id AND h.experiment_id = e.id
@@ -40,12 +37,6 @@ STALL = """
     UPDATE experiment SET status = 'STALLED', updated_at = $3, revision = revision + 1
     WHERE tenant_id = $1 AND id = ANY($2)
 """
-
-HIRE = """
-    INSERT INTO actor (tenant_id, id, kind, name, description, created_at)
-    VALUES ($1, $2, 'SERVICE_ACCOUNT', $3, 'The server itself, when nobody asked.', $4) ON CONFLICT DO NOTHING
-"""
-WHO = "SELECT id FROM actor WHERE tenant_id = $1 AND kind = 'SERVICE_ACCOUNT' AND name = $2"
 
 
 async def find(database: Database, now: datetime) -> list[str]:
@@ -75,18 +66,9 @@ async def _mark(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime
     silent = await connection.fetch(SILENT, tenant, now, BATCH)
     if not silent:
         return 0, set()
-    tx = Transaction(connection, await _server(connection, tenant, now), Role.WRITER, "stalled", now)
+    tx = Transaction(connection, await server_actor.of(connection, tenant, now), Role.WRITER, "stalled", now)
     await tx.execute(STALL, [row["id"] for row in silent], now)
     for row in silent:
         experiments.note_status(tx, row, "RUNNING", "STALLED")
     await tx.settle()
     return len(silent), tx.moved
-
-
-async def _server(connection: asyncpg.Connection[Any], tenant: UUID, now: datetime) -> Caller:
-    """The server as an actor of a tenant, made when it first acts there."""
-    actor = await connection.fetchval(WHO, tenant, ACTOR)
-    if actor is None:
-        await connection.execute(HIRE, tenant, new_id(), ACTOR, now)
-        actor = await connection.fetchval(WHO, tenant, ACTOR)
-    return Caller(tenant, actor, ACTOR, "SERVICE_ACCOUNT", {})

@@ -92,14 +92,14 @@ def blob(*names: str) -> Columns:
     return _columns(names, sa.LargeBinary())
 
 
-def ranges(*names: str) -> Columns:
+def ranges(*names: str, default: str | None = None) -> Columns:
     """Sets of 64-bit integers, as ranges."""
-    return _columns(names, postgresql.INT8MULTIRANGE())
+    return _columns(names, postgresql.INT8MULTIRANGE(), default)
 
 
-def boolean(*names: str) -> Columns:
+def boolean(*names: str, default: bool | None = None) -> Columns:
     """Truths."""
-    return _columns(names, sa.Boolean())
+    return _columns(names, sa.Boolean(), default)
 
 
 def integer(*names: str, default: int | None = None) -> Columns:
@@ -137,7 +137,7 @@ def entity() -> Columns:
 
 
 def _columns(names: Sequence[str], kind: TypeEngine[Any], default: str | int | None = None) -> Columns:
-    literal = sa.text(str(default)) if isinstance(default, int) else default
+    literal = sa.text(str(default).lower()) if isinstance(default, int) else default
     return [
         sa.Column(name.removesuffix("?"), kind, nullable=name.endswith("?"), server_default=literal) for name in names
     ]

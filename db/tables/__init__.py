@@ -2,9 +2,10 @@
 
 from db.tables.access import Actor, RoleGrant, Tenant, Token
 from db.tables.artifact import Artifact, File
+from db.tables.blob import Blob, Upload, UploadFile
 from db.tables.dataset import Dataset, DatasetUse
 from db.tables.derived import EventDuration
-from db.tables.experiment import Checkpoint, Experiment, Heartbeat, Parameter
+from db.tables.experiment import Checkpoint, Experiment, Heartbeat, Leg, Parameter
 from db.tables.feed import AuditEvent, Event, IdempotencyRecord, Installation, StreamHead
 from db.tables.metric import MetricAuthor, MetricBatch, MetricSegment, MetricWriter, OpaquePoint, Series
 from db.tables.namespace import Namespace, Object
@@ -14,6 +15,7 @@ __all__ = [
     "Actor",
     "Artifact",
     "AuditEvent",
+    "Blob",
     "Checkpoint",
     "Dataset",
     "DatasetUse",
@@ -24,6 +26,7 @@ __all__ = [
     "Heartbeat",
     "IdempotencyRecord",
     "Installation",
+    "Leg",
     "MetricAuthor",
     "MetricBatch",
     "MetricSegment",
@@ -41,4 +44,6 @@ __all__ = [
     "Tenant",
     "Token",
     "UniqueTag",
+    "Upload",
+    "UploadFile",
 ]

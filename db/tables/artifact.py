@@ -24,6 +24,7 @@ class Artifact(Row, table=True):
         one_of("kind", *FILE_KINDS),
         one_of("status", "PENDING", "READY"),
         live_unique("artifact_name", "object_id", "name"),
+        live_unique("artifact_shard", "object_id", "shard", where="deleted_at IS NULL AND shard IS NOT NULL"),
         Index("ix_artifact_object", "tenant_id", "object_id"),
         Index("ix_artifact_namespace", "tenant_id", "namespace_id", "name", "id"),
         Index("ix_artifact_all", "tenant_id", "name", "id"),
@@ -39,16 +40,20 @@ class Artifact(Row, table=True):
     updated_at: datetime = instant()
     revision: int = big(sa_column_kwargs={"server_default": text("1")})
     deleted_at: datetime | None = instant(nullable=True, default=None)
+    shard: int | None = None
+    purged_at: datetime | None = instant(nullable=True, default=None)
 
 
 class File(Row, table=True):
-    """One file of an artifact, known by its path inside it."""
+    """One file of an artifact, known by its path inside it. Its bytes are a blob, or lie where `uri` says."""
 
     __tablename__ = "file"
     __table_args__ = (
         references("artifact_id", "artifact"),
         UniqueConstraint("tenant_id", "artifact_id", "path"),
+        references("blob_id", "blob"),
         Index("ix_file_digest", "tenant_id", "digest"),
+        Index("ix_file_blob", "tenant_id", "blob_id", postgresql_where=text("blob_id IS NOT NULL")),
     )
     artifact_id: UUID
     path: str
@@ -58,3 +63,4 @@ class File(Row, table=True):
     uri: str | None = None
     verified_at: datetime | None = instant(nullable=True, default=None)
     created_at: datetime = instant()
+    blob_id: UUID | None = None

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from db.tables.registry import FRAMEWORKS
@@ -54,6 +54,22 @@ class Experiment(EntityRow, table=True):
     started_at: datetime = instant()
     ended_at: datetime | None = instant(nullable=True, default=None)
     stall_after: float = double(sa_column_kwargs={"server_default": text("600")})
+    checkpoint_retention: dict[str, Any] | None = Field(sa_type=JSONB(none_as_null=True), default=None)
+    leg: int = Field(sa_column_kwargs={"server_default": text("0")})
+
+
+class Leg(SQLModel, table=True):
+    """A resumption of an experiment: from its step on, what had been logged before is off the run's line."""
+
+    __tablename__ = "leg"
+    __table_args__ = (references("experiment_id", "experiment"), references("started_by", "actor"))
+    tenant_id: UUID = Field(primary_key=True)
+    experiment_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    from_step: int | None = big(nullable=True, default=None)
+    checkpoint_id: UUID | None = None
+    started_at: datetime = instant()
+    started_by: UUID
 
 
 class Heartbeat(SQLModel, table=True):
@@ -98,3 +114,6 @@ class Checkpoint(EntityRow, table=True):
     step: int | None = big(nullable=True, default=None)
     epoch: float | None = double(nullable=True, default=None)
     status: str = Field(sa_column_kwargs={"server_default": text("'READY'")})
+    expected_shards: int | None = None
+    pinned: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    retired_at: datetime | None = instant(nullable=True, default=None)

@@ -65,6 +65,8 @@ class AuditEvent(SQLModel, table=True):
     request_id: str | None = None
     before: Any | None = Field(sa_type=JSONB(none_as_null=True), default=None)
     after: Any | None = Field(sa_type=JSONB(none_as_null=True), default=None)
+    address: str | None = None
+    byte_count: int | None = big(nullable=True, default=None)
 
 
 class Event(Row, table=True):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlmodel import Field
 
-from db.tables.row import EntityRow, Row, entity_arguments, instant, live_unique, one_of, references
+from db.tables.row import EntityRow, Row, big, entity_arguments, instant, live_unique, one_of, references
 
 KINDS = ("NAMESPACE", "MODEL", "MODEL_VERSION", "EXPERIMENT", "CHECKPOINT", "DATASET", "DATASET_USE")
 
@@ -58,3 +58,4 @@ class Namespace(EntityRow, table=True):
     lineage: list[UUID] = Field(sa_type=ARRAY(PG_UUID), nullable=False)
     visible: bool = True
     raw_metric_days: int | None = None
+    storage_quota: int | None = big(nullable=True, default=None)

@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, UniqueConstraint, make_url
+from sqlalchemy import Connection, Index, NullPool, UniqueConstraint, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from db import migrate
@@ -93,14 +93,16 @@ def test_migrations_form_one_line_in_the_order_of_their_files() -> None:
     assert migrate.known_revisions() == newest_first[::-1]
 
 
+def finds_links(index: Index) -> bool:
+    """It knows all rows, or all that have a value in its last column: which of them name another is asked of those."""
+    where = index.dialect_options["postgresql"]["where"]
+    return where is None or str(where) == f"{list(index.columns.keys())[-1]} IS NOT NULL"
+
+
 def test_every_link_is_indexed_where_it_stands() -> None:
     """Else a row that is purged costs a scan of each table that might name it. Actors are never removed."""
     for table in metadata.tables.values():
-        keys = [
-            list(index.columns.keys())
-            for index in table.indexes
-            if index.dialect_options["postgresql"]["where"] is None
-        ]
+        keys = [list(index.columns.keys()) for index in table.indexes if finds_links(index)]
         keys.append(list(table.primary_key.columns.keys()))
         keys += [list(c.columns.keys()) for c in table.constraints if isinstance(c, UniqueConstraint)]
         for link in table.foreign_key_constraints:
