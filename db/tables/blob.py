@@ -40,7 +40,10 @@ class Blob(Row, table=True):
 
 
 class Upload(Row, table=True):
-    """Files on their way into an artifact. `spec` is a digest of what was begun, by which it is found again."""
+    """Files on their way into an artifact. `spec` is a digest of what was begun, by which it is found again.
+
+    One that was discarded says why in `failure`, and has no artifact any more if it was to make it.
+    """
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -59,7 +62,7 @@ class Upload(Row, table=True):
         Index("ix_upload_expires", "expires_at"),
         Index("ix_upload_verifying", "verifying_since", postgresql_where=text("status = 'VERIFYING'")),
     )
-    artifact_id: UUID
+    artifact_id: UUID | None = None
     namespace_id: UUID
     status: str = Field(sa_column_kwargs={"server_default": text("'OPEN'")})
     spec: bytes = Field(sa_type=LargeBinary)
@@ -70,6 +73,7 @@ class Upload(Row, table=True):
     expires_at: datetime = instant()
     verifying_since: datetime | None = instant(nullable=True, default=None)
     finished_at: datetime | None = instant(nullable=True, default=None)
+    failure: str | None = None
 
 
 class UploadFile(SQLModel, table=True):

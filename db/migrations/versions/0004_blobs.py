@@ -70,7 +70,7 @@ def create_uploads() -> None:
     create(
         "upload",
         *row(),
-        *uuid("artifact_id", "namespace_id"),
+        *uuid("artifact_id?", "namespace_id"),
         *text("status", default="OPEN"),
         *blob("spec"),
         *integer("file_count"),
@@ -78,6 +78,7 @@ def create_uploads() -> None:
         *instant("created_at"),
         *uuid("created_by"),
         *instant("expires_at", "verifying_since?", "finished_at?"),
+        *text("failure?"),
         known={"status": UPLOAD_STATUSES},
     )
     unique("upload_spec", "upload", "artifact_id", "spec", where="status IN ('OPEN', 'VERIFYING')")
