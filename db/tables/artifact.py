@@ -28,6 +28,11 @@ class Artifact(Row, table=True):
         Index("ix_artifact_object", "tenant_id", "object_id"),
         Index("ix_artifact_namespace", "tenant_id", "namespace_id", "name", "id"),
         Index("ix_artifact_all", "tenant_id", "name", "id"),
+        Index(
+            "ix_artifact_unpurged",
+            "deleted_at",
+            postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
+        ),
     )
     object_id: UUID
     namespace_id: UUID

@@ -83,7 +83,7 @@ class UploadFile(SQLModel, table=True):
     """
 
     __tablename__ = "upload_file"
-    __table_args__ = (references("upload_id", "upload"),)
+    __table_args__ = (references("upload_id", "upload"), Index("ix_upload_file_blob", "tenant_id", "blob_id"))
     tenant_id: UUID = Field(primary_key=True)
     upload_id: UUID = Field(primary_key=True)
     number: int = Field(primary_key=True)

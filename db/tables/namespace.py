@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlmodel import Field
@@ -19,19 +19,26 @@ class Object(Row, table=True):
     """One per entity: what metrics, artifacts, events and links refer to; carries place and deletion.
 
     `container_ids` are the objects (not namespaces) that contain this one, outermost first: an
-    object is visible when neither it nor any of them is deleted.
+    object is visible when neither it nor any of them is deleted. `purged_at`: when the files of what was deleted with
+    it were forgotten; null again once it is restored.
     """
 
     __tablename__ = "object"
     __table_args__ = (
         one_of("kind", *KINDS),
         Index("ix_object_namespace", "tenant_id", "namespace_id", "kind"),
+        Index(
+            "ix_object_unpurged",
+            "deleted_at",
+            postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
+        ),
     )
     kind: str
     namespace_id: UUID
     container_ids: list[UUID] = Field(sa_type=ARRAY(PG_UUID), nullable=False)
     name: str
     deleted_at: datetime | None = instant(nullable=True, default=None)
+    purged_at: datetime | None = instant(nullable=True, default=None)
 
 
 class Namespace(EntityRow, table=True):

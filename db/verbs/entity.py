@@ -306,7 +306,7 @@ async def bring_back(tx: Transaction, found: Found, **changes: Any) -> None:
     """Undo a deletion; `changes` are columns that must differ now, such as a new name."""
     await _stamp(tx, found, deleted_at=None, **changes)
     name = found.named(changes)
-    await tx.update(tables.Object, found.id, deleted_at=None, name=name)
+    await tx.update(tables.Object, found.id, deleted_at=None, purged_at=None, name=name)
     note(
         tx,
         "RESTORE",

@@ -41,6 +41,7 @@ def upgrade() -> None:
     distribute(op.get_bind(), everywhere=(), by_tenant=BY_TENANT)
     extend_artifacts()
     extend_checkpoints()
+    find_what_was_deleted()
     op.add_column("namespace", *big("storage_quota?"))
     op.add_column("audit_event", *text("address?"))
     op.add_column("audit_event", *big("byte_count?"))
@@ -101,6 +102,7 @@ def create_uploads() -> None:
         *boolean("is_stored", default=False),
         key=("tenant_id", "upload_id", "number"),
     )
+    index("upload_file_blob", "upload_file", "blob_id")
 
 
 def create_legs() -> None:
@@ -131,3 +133,11 @@ def extend_checkpoints() -> None:
     op.add_column("checkpoint", *integer("expected_shards?"))
     op.add_column("checkpoint", *boolean("pinned", default=False))
     op.add_column("checkpoint", *instant("retired_at?"))
+
+
+def find_what_was_deleted() -> None:
+    """What waits to be forgotten is found without a look at all that was."""
+    op.add_column("object", *instant("purged_at?"))
+    for table in ("object", "artifact"):
+        where = sa.text("deleted_at IS NOT NULL AND purged_at IS NULL")
+        op.create_index(f"ix_{table}_unpurged", table, ["deleted_at"], postgresql_where=where)
