@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
-from app import background
+from app import background, blobs
 from app.auth import SignIn
 from app.background import Tick
 from app.gateway import Gateway, TransportLimits
@@ -21,10 +21,11 @@ from app.health import Readiness, health_routes, metrics_routes
 from app.measures import Measures
 from app.origin import origin_middleware
 from app.telemetry import Observer, RequestTelemetry
+from app.uploads import upload_routes
 from app.web import web_routes
 from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
-from db.jobs import answered, compaction, records, retention, stalled
+from db.jobs import answered, checkpoints, compaction, records, retention, stalled
 from db.jobs.queue import Queue, Work
 from graphql_schema import schema
 from graphql_schema.documents import Documents
@@ -57,6 +58,7 @@ def create_app(
         *socket_routes(gateway),
         *metrics_routes(numbers, database, gateway.authenticate),
         *health_routes(readiness),
+        *upload_routes(gateway),
         *web_routes(),
     ]
     middleware = [  # The first stands outermost.
@@ -66,6 +68,7 @@ def create_app(
     ]
     works = [
         Work("stalled experiments", stalled.find, stalled.mark, TICK),
+        Work("checkpoint retention", checkpoints.find, checkpoints.drop, SLOW_TICK / 10),
         Work("compaction", compaction.find, compaction.do, TICK),
         Work("raw metrics", retention.find, retention.roll_up, SLOW_TICK),
         Work("kept answers", answered.find, answered.forget, SLOW_TICK),
@@ -76,7 +79,11 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with gateway.live.feed.connected(bus or bus_of(settings, database)), background.running(ticks, queue):
+        async with (
+            blobs.available(settings, database),
+            gateway.live.feed.connected(bus or bus_of(settings, database)),
+            background.running(ticks, queue),
+        ):
             yield
 
     return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware, lifespan=lifespan)

@@ -7,6 +7,7 @@ sentences; a test compares the two.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -25,6 +26,7 @@ from app import addresses, setting_files
 from app.origin import canonical_origin
 
 PREFIX: Final = "MODELBOX_"
+BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def _words(value: Any) -> Any:
@@ -50,13 +52,20 @@ def _web_origins(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(canonical_origin, values))
 
 
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ValueError("it must be a URL like https://s3.example.com:9000")
+    return value.rstrip("/")
+
+
 def _blob_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme == "s3" and parts.netloc:
-        raise ValueError("S3 comes with a later version; unset it, or name a folder: file:///srv/blobs")
+    if parts.scheme == "s3" and BUCKET.fullmatch(parts.netloc) and not (parts.query or parts.fragment):
+        return value
     if parts.scheme == "file" and parts.path and parts.netloc in ("", "localhost"):
         return value
-    raise ValueError("it must be a folder like file:blobs or file:///srv/blobs")
+    raise ValueError("it must be a folder like file:blobs or file:///srv/blobs, or a bucket like s3://bucket/prefix")
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
@@ -95,8 +104,36 @@ class Settings(BaseSettings):
     )
     blob_url: Annotated[str, AfterValidator(_blob_url)] | None = Field(
         None,
-        description="Where uploaded files are kept: `file:…` (`s3://…` comes with a later version). "
+        description="Where uploaded files are kept: a folder, `file:…`, or a bucket, `s3://bucket/prefix`. "
         "Unset: `blobs` in the data folder.",
+    )
+    s3_endpoint_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None,
+        description="Where the S3 of `s3://…` is, when it is not Amazon's, such as `http://minio:9000`. Keys come from "
+        "the variables and files that AWS programs read.",
+    )
+    s3_public_endpoint_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None,
+        description="The same S3 as clients reach it, when they know it by another name. Unset: by the same.",
+    )
+    s3_region: str | None = Field(None, description="The region of the bucket. Unset: what AWS programs take.")
+    downloads: Literal["redirect", "proxy"] = Field(
+        "redirect",
+        description="How files leave a bucket: `redirect` sends clients to S3, by an address that is good for a "
+        "minute; `proxy` sends the bytes through the server, which verifies them.",
+    )
+    upload_days: float = Field(
+        7, gt=0, le=365, description="Days after which an upload that nobody goes on with is given up."
+    )
+    blob_grace_hours: float = Field(
+        24,
+        ge=0,
+        le=8_760,
+        description="Hours for which bytes stay that no file consists of any more, and files of checkpoints that "
+        "retention removed.",
+    )
+    deleted_files_days: float = Field(
+        30, ge=0, le=36_500, description="Days for which the files of deleted objects stay, in case they are restored."
     )
     workers: int = Field(1, ge=1, le=256, description="How many processes serve the port.")
     auth: Literal["auto", "required"] = Field(

@@ -68,6 +68,20 @@ class ArtifactStatus(enum.Enum):
     READY = enum_value("READY", description="Complete, or tracked where the files are.")
 
 
+@strawberry.enum(description="Where an upload stands.")
+class UploadStatus(enum.Enum):
+    OPEN = enum_value("OPEN", description="Parts can be sent.")
+    VERIFYING = enum_value("VERIFYING", description="Its bytes are being looked through.")
+    READY = enum_value("READY", description="Its files are those of the artifact.")
+    DISCARDED = enum_value("DISCARDED", description="It was given up; nothing of it stays.")
+
+
+@strawberry.enum(description="Which end of a metric is the better one.")
+class MetricMode(enum.Enum):
+    MIN = enum_value("MIN", description="The lesser, as of a loss.")
+    MAX = enum_value("MAX", description="The greater, as of an accuracy.")
+
+
 @strawberry.enum(description="What the values of a series are; fixed by its first point.")
 class MetricKind(enum.Enum):
     FLOAT = enum_value("FLOAT", description="64-bit floats.")
@@ -96,6 +110,7 @@ class ObjectKind(enum.Enum):
     DATASET = enum_value("DATASET", description="A dataset.")
     DATASET_USE = enum_value("DATASET_USE", description="A dataset's use.")
     ARTIFACT = enum_value("ARTIFACT", description="An artifact.")
+    UPLOAD = enum_value("UPLOAD", description="An upload.")
     SERIES = enum_value("SERIES", description="A metric series.")
     USER = enum_value("USER", description="A person.")
     SERVICE_ACCOUNT = enum_value("SERVICE_ACCOUNT", description="A program's account.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from db import server_role
+from db.blobs.disk import open_disk
 from db.engine import Database
 from tests import postgres as embedded
 
@@ -32,8 +34,9 @@ async def dsn(postgres: embedded.Postgres) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    """Connections to `dsn`, as the server has them."""
+async def database(dsn: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """Connections to `dsn` and a store of files, as the server has them."""
     database = await Database.connect(dsn, role=server_role.NAME)
+    database.blobs = open_disk(tmp_path / "blobs")
     yield database
     await database.close()

@@ -44,7 +44,11 @@ class DiskStore:
         return None
 
     def _make_folder(self, key: Key) -> None:
-        self._place(key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shelf = self._place(key).parent
+        for folder in (shelf.parent, shelf):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                _keep_names(folder.parent)
 
     def _place(self, key: Key) -> Path:
         return self._folder / key.path
@@ -63,7 +67,7 @@ class DiskStore:
             await asyncio.to_thread(self._write, session.key, offset, chunk)
 
     def _write(self, key: Key, offset: int, chunk: bytes) -> None:
-        with self._opened(key, os.O_WRONLY | os.O_CREAT) as file:
+        with self._opened_or_made(key) as file:
             rest = memoryview(chunk)
             while rest:
                 written = os.pwrite(file, rest, offset)
@@ -77,6 +81,17 @@ class DiskStore:
         finally:
             os.close(file)
 
+    @contextlib.contextmanager
+    def _opened_or_made(self, key: Key) -> Iterator[int]:
+        flags = os.O_WRONLY | os.O_CREAT
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(self._opened(key, flags))
+            except FileNotFoundError:  # Its folder is not there.
+                self._make_folder(key)
+                file = stack.enter_context(self._opened(key, flags))
+            yield file
+
     async def close(self, session: Session) -> None:
         """Have the disk keep the file and its name.
 
@@ -89,24 +104,16 @@ class DiskStore:
     def _close(self, session: Session) -> None:
         size = session.parts.size
         try:
-            with self._opened(session.key, os.O_RDWR | (0 if size else os.O_CREAT)) as file:
+            if not size:
+                self._write(session.key, 0, b"")
+            with self._opened(session.key, os.O_RDWR) as file:
                 found = os.fstat(file).st_size
                 if found != size:
                     raise Refused(f"{found} bytes are there, of {size}")
                 os.fsync(file)
         except FileNotFoundError as error:
             raise Refused("nothing is there") from error
-        self._keep_name(session.key)
-
-    def _keep_name(self, key: Key) -> None:
-        """A new file is safe when its folder is, and a new folder when the one above it is."""
-        place = self._place(key)
-        for folder in islice(place.parents, 3):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        _keep_names(self._place(session.key).parent)
 
     async def read(self, key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
         """So many bytes, in pieces of at most CHUNK.
@@ -167,6 +174,15 @@ class DiskStore:
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
+
+
+def _keep_names(folder: Path) -> None:
+    """Have the disk keep which files are in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:

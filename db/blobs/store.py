@@ -7,7 +7,7 @@ judge them: that bytes are what their digest says is found out in `db.blobs.veri
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -71,6 +71,9 @@ class Parts:
 
     def __len__(self) -> int:
         return (self.size + self.part_size - 1) // self.part_size
+
+    def __iter__(self) -> Iterator[Part]:
+        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, number: int) -> Part:
         if not 0 <= number < len(self):

@@ -190,6 +190,7 @@ DATASET = _entity(tables.Dataset, "dst", "DATASET")
 DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
 ARTIFACT = Source(tables.Artifact, "art", undeleted, placed_with("object_id", deletable=True), "ARTIFACT")
 FILE = Source(tables.File, "fil", always, file_visible)
+UPLOAD = Source(tables.Upload, "upl", always, in_readable_namespace, "UPLOAD")
 EVENT_DURATION = Source(
     tables.EventDuration,
     "dur",
@@ -222,6 +223,7 @@ BY_KIND = {source.kind: source for source in ENTITIES}
 PREFIXES = {
     **{source.kind: source.prefix for source in ENTITIES},
     "ARTIFACT": ARTIFACT.prefix,
+    "UPLOAD": UPLOAD.prefix,
     "USER": USER.prefix,
     "SERVICE_ACCOUNT": SERVICE_ACCOUNT.prefix,
     "TOKEN": TOKEN.prefix,

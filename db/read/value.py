@@ -72,6 +72,19 @@ def total_size(statement: Statement, alias: str) -> Pieces:
     return over_files(f"CASE WHEN {total} <= {2**53 - 1} THEN {total}::text ELSE 'null' END", statement, alias)
 
 
+def received_size(statement: Statement, alias: str) -> Pieces:
+    """The bytes of an upload that are known to be there."""
+    file, part = statement.alias(), statement.alias()
+    parts = f"(SELECT coalesce(sum(upper({part})-lower({part})),0) FROM unnest({file}.received) {part})"
+    known = f"CASE WHEN {file}.is_stored THEN {file}.size ELSE least({file}.size,{file}.part_size*{parts}) END"
+    return [
+        Expression(
+            f"coalesce((SELECT sum({known}) FROM upload_file {file} WHERE {file}.tenant_id = {statement.tenant}"
+            f" AND {file}.upload_id = {alias}.id),0)::text"
+        )
+    ]
+
+
 def duration(_statement: Statement, alias: str) -> Pieces:
     """Milliseconds from an event's start to its end."""
     span = f"to_json((extract(epoch FROM {alias}.ended_at - {alias}.at) * 1000)::float8)::text"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from db import tables
-from db.errors import Invalid
+from db.errors import Conflict, Invalid
 from db.identifiers import format_id, new_id
 from db.names import check_name
 from db.read.source import ARTIFACT
@@ -21,6 +21,7 @@ from db.verbs.values import checked
 
 MAX_ARTIFACTS: Final = 100
 ARTIFACTS: Path = ("input", "artifacts")
+SHARD: Path = ("input", "shard")
 
 KNOWN = """
     SELECT * FROM artifact WHERE tenant_id = $1 AND object_id = $2 AND name = ANY($3::text[]) AND deleted_at IS NULL
@@ -57,6 +58,41 @@ async def track(tx: Transaction, *, object_id: str, artifacts: Sequence[Mapping[
     return {"artifacts": [ids[name] for name in names], "created": created}
 
 
+SHARD_TAKEN = """
+    SELECT name FROM artifact
+    WHERE tenant_id = $1 AND object_id = $2 AND shard = $3 AND deleted_at IS NULL AND name <> $4
+"""
+"""Another artifact that is this shard of an object."""
+
+
+async def prepare(tx: Transaction, owner: Found, name: str, want: Wanted, shard: int | None) -> UUID:
+    """The artifact that files are being uploaded into: PENDING when it is new, until they are there.
+
+    Raises:
+        Conflict: it is another shard, or another artifact is this one.
+    """
+    row = next(iter(await tx.fetch(KNOWN, owner.id, [name])), None)
+    if shard is not None:
+        taken = await tx.fetchval(SHARD_TAKEN, owner.id, shard, name)
+        if taken is not None:
+            raise Conflict(
+                f"Shard {shard} is the artifact {taken!r}. Delete that first, or upload into it.", path=SHARD
+            )
+    if row is not None:
+        if row["shard"] != shard:
+            raise Conflict(f"The artifact {name!r} is there, as {_as_shard(row['shard'])}.", path=SHARD)
+        await _extend(tx, Found(ARTIFACT, row, owner.home), want, {}, {})
+        return row["id"]  # type: ignore[no-any-return]
+    id_ = new_id()
+    await _add(tx, owner, {id_: (name, want)}, status="PENDING", shard=shard)
+    _note_new(tx, owner, id_, name, want)
+    return id_
+
+
+def _as_shard(shard: int | None) -> str:
+    return "no shard" if shard is None else f"shard {shard}"
+
+
 def _names(artifacts: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(artifacts) > MAX_ARTIFACTS:
         text = f"`input.artifacts` has {len(artifacts)} artifacts; a call takes {MAX_ARTIFACTS}. Split them."
@@ -83,11 +119,11 @@ def _wanted(names: Sequence[str], artifacts: Sequence[Mapping[str, Any]]) -> dic
     return wanted
 
 
-async def _add(tx: Transaction, owner: Found, new: Mapping[UUID, tuple[str, Wanted]]) -> None:
+async def _add(tx: Transaction, owner: Found, new: Mapping[UUID, tuple[str, Wanted]], **also: Any) -> None:
     stamps = {"created_at": tx.now, "created_by": tx.caller.actor_id, "updated_at": tx.now}
     place = {"object_id": owner.id, "namespace_id": owner.home.id}
     rows = [
-        {"id": id_, **place, "name": name, "kind": want.kind or "OTHER", "metadata": want.metadata, **stamps}
+        {"id": id_, **place, "name": name, "kind": want.kind or "OTHER", "metadata": want.metadata, **stamps, **also}
         for id_, (name, want) in new.items()
     ]
     await tx.insert_many(tables.Artifact, rows)

@@ -14,6 +14,8 @@ from graphql_schema.mutations.metadata import MetadataMutations
 from graphql_schema.mutations.metric import MetricMutations
 from graphql_schema.mutations.model import ModelMutations
 from graphql_schema.mutations.namespace import NamespaceMutations
+from graphql_schema.mutations.promotion import PromotionMutations
+from graphql_schema.mutations.upload import UploadMutations
 from graphql_schema.mutations.version import ModelVersionMutations
 
 
@@ -28,9 +30,11 @@ class Mutation(
     MetadataMutations,
     EventMutations,
     ArtifactMutations,
+    UploadMutations,
     DatasetMutations,
     ExperimentMutations,
     CheckpointMutations,
     ModelVersionMutations,
+    PromotionMutations,
 ):
     pass

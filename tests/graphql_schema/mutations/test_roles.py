@@ -5,6 +5,7 @@ The list of mutations comes from the schema, so that a new one without a sample 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,9 +118,18 @@ async def world(graphql: Graph) -> World:
         await graphql.change(document(deletion), input={"id": gone[kind]})
     points = [{"key": key, "value": 1.0} for key in ("canary/a", "canary/b")]
     await graphql.change(document("logMetrics"), input={"objectId": live["model"], "points": points})
+    for name in ("resumed", "completed", "aborted"):
+        upload = await graphql.change(document("beginUpload", "upload { id }"), input=upload_of(live, name))
+        live[name] = upload["upload"]["id"]
     tag = {"versionId": live["version"], "tag": "canary-tag"}
     await graphql.change(document("setUniqueTag"), input=tag)
     return World(live, gone)
+
+
+def upload_of(live: dict[str, str], name: str) -> dict[str, Any]:
+    """An upload that can be completed at once: its file is empty."""
+    empty = {"path": "a", "size": 0, "digest": f"sha256:{hashlib.sha256().hexdigest()}"}
+    return {"objectId": live["experiment"], "name": name, "files": [empty]}
 
 
 def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
@@ -143,6 +153,10 @@ def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
         "updateDataset": {"id": live["dataset"], **patch},
         "updateDatasetUse": {"id": live["use"], **patch},
         "updateArtifact": {"id": live["artifact"], "patch": {"metadata": {"changed": True}}},
+        "beginUpload": upload_of(live, "new"),
+        "resumeUpload": {"id": live["resumed"]},
+        "completeUpload": {"id": live["completed"]},
+        "abortUpload": {"id": live["aborted"]},
         "heartbeat": {"id": live["experiment"]},
         "finishExperiment": {"id": live["experiment"], "status": "COMPLETED"},
         "setUniqueTag": {"versionId": live["version"], "tag": "new"},
@@ -245,6 +259,6 @@ async def test_no_list_and_no_id_leads_a_stranger_there(
     seen = await stranger(f"{{ {selection} }}")
     assert "canary" not in repr(seen), seen
     assert [seen[name]["totalCount"] for name in lists if name not in ("namespaces", "auditEvents")] == [0] * 7
-    nodes = [id_ for kind, id_ in world.live.items() if kind not in ("grant", "token")]
+    nodes = [id_ for kind, id_ in world.live.items() if kind not in ("grant", "token", "completed")]
     found = await stranger("query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=nodes)
     assert found["nodes"] == [None] * len(nodes)
