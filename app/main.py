@@ -25,7 +25,7 @@ from app.uploads import upload_routes
 from app.web import web_routes
 from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
-from db.jobs import answered, checkpoints, compaction, records, retention, stalled
+from db.jobs import answered, checkpoints, compaction, completion, records, retention, stalled
 from db.jobs.queue import Queue, Work
 from graphql_schema import schema
 from graphql_schema.documents import Documents
@@ -70,6 +70,7 @@ def create_app(
         Work("stalled experiments", stalled.find, stalled.mark, TICK),
         Work("checkpoint retention", checkpoints.find, checkpoints.drop, SLOW_TICK / 10),
         Work("compaction", compaction.find, compaction.do, TICK),
+        Work("completion of uploads", completion.find, completion.do, TICK),
         Work("raw metrics", retention.find, retention.roll_up, SLOW_TICK),
         Work("kept answers", answered.find, answered.forget, SLOW_TICK),
         Work("job records", records.find, records.forget, SLOW_TICK),

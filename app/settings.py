@@ -122,9 +122,6 @@ class Settings(BaseSettings):
         description="How files leave a bucket: `redirect` sends clients to S3, by an address that is good for a "
         "minute; `proxy` sends the bytes through the server, which verifies them.",
     )
-    upload_days: float = Field(
-        7, gt=0, le=365, description="Days after which an upload that nobody goes on with is given up."
-    )
     blob_grace_hours: float = Field(
         24,
         ge=0,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from db import tables
+from db.blobs.usage import require_room
 from db.errors import Conflict, DigestMismatch, Invalid, NotFound, UploadIncomplete
 from db.identifiers import format_id, new_id, parse_id
 from db.names import check_name
@@ -76,6 +77,7 @@ async def begin(
     if known:
         await tx.update(tables.Upload, known, expires_at=tx.now + KEPT)
         return {"upload": known, "created": False}
+    await require_room(tx, owner.home, sum(each.parts.size for each in wanted), announced.FILES)
     id_ = await _add(tx, owner.home, artifact, wanted, spec)
     return {"upload": id_, "created": True}
 
@@ -260,6 +262,7 @@ async def complete(tx: Transaction, *, id: str) -> Result:
     if not all(row["is_stored"] for row in rows):
         raise Again
     artifact = await entity.load(tx, ARTIFACT, artifact_text(found.row["artifact_id"]))
+    await require_room(tx, artifact.home, found.row["total_size"], entity.ID, excluding=found.id)
     await tx.execute(NEW_BLOBS, found.id, tx.now)
     blobs = {row["digest"]: row["id"] for row in await tx.fetch(BLOBS, [row["digest"] for row in rows])}
     if any(row["digest"] not in blobs for row in rows):

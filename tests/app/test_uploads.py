@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.main import create_app
 from app.settings import Settings
 from db.access import Role
 from db.engine import Database
+from db.jobs import completion
+from db.verbs import uploads
 from tests.app.serving import serving
 from tests.app.tokens import new_token
 from tests.uploader import ABORT, BEGIN, COMPLETE, MIB, RESUME, Refused, Uploader, announced, digest_of
@@ -348,3 +351,37 @@ async def test_strangers(uploader: Uploader, run: str) -> None:
 async def test_odd_addresses_lead_nowhere(uploader: Uploader, path: str) -> None:
     answer = await uploader.put({"url": path, "headers": []}, b"")
     assert answer.status_code == 404
+
+
+# --- A process that ends in between ---
+
+
+async def verifying_since(database: Database, age: timedelta) -> None:
+    async with database.connection() as connection:
+        since = datetime.now(UTC) - age
+        await connection.execute("UPDATE upload SET status = 'VERIFYING', verifying_since = $1", since)
+
+
+async def test_what_a_dead_process_began_another_completes(database: Database, uploader: Uploader, run: str) -> None:
+    data = os.urandom(PART + 1)
+    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", data, PART)])
+    await uploader.send(begun["parts"], {"a": data})
+    await verifying_since(database, uploads.STALE * 2)
+    now = datetime.now(UTC)
+    (piece,) = await completion.find(database, now)
+    done = await asyncio.gather(*(completion.do(database, piece, now) for _ in range(4)))
+    assert sorted(done) == [False, False, False, True]
+    assert await completion.find(database, datetime.now(UTC)) == []
+    assert await artifacts(uploader, run) == [{"name": "w", "status": "READY", "fileCount": 1}]
+    (event,) = (await uploader.ask(AUDIT, id=run))["node"]["auditEvents"]["nodes"]
+    assert event["actorName"] == "local"
+
+
+async def test_what_a_process_is_at_no_other_begins(database: Database, uploader: Uploader, run: str) -> None:
+    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", b"bytes")])
+    await uploader.send(begun["parts"], {"a": b"bytes"})
+    await verifying_since(database, timedelta())
+    assert await completion.find(database, datetime.now(UTC)) == []
+    payload = await uploader.change(COMPLETE, id=begun["upload"]["id"])
+    assert payload["upload"]["status"] == "VERIFYING"
+    assert payload["artifact"] is None
