@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from app.gateway import Gateway, bearer_token, request_id
 from app.refusals import refusal
 from db.blobs import incoming
 from db.blobs.incoming import Expected
-from db.blobs.store import CHUNK, BlobStore
+from db.blobs.store import CHUNK, PIECES, BlobStore
 from db.errors import Conflict, DigestMismatch, Invalid, NotFound, StoreUnavailable
 from db.verbs.announced import MOST_PART
 from graphql_schema.errors import RequestError
@@ -127,12 +127,12 @@ async def _write(store: BlobStore, expected: Expected, receive: Receive) -> None
     part, digest, offset = expected.part, hashlib.sha256(), expected.part.offset
     writing: asyncio.Future[Any] | None = None
     try:
-        async for piece in _pieces(receive, part.size):
+        async for pieces in _gathered(receive, part.size):
             if writing is not None:
                 await writing
-            hashing = asyncio.to_thread(digest.update, piece)
-            writing = asyncio.gather(hashing, store.write(expected.session, offset, piece))
-            offset += len(piece)
+            hashing = asyncio.to_thread(_update, digest, pieces)
+            writing = asyncio.gather(hashing, store.write(expected.session, offset, pieces))
+            offset += sum(map(len, pieces))
     finally:
         if writing is not None:
             await writing
@@ -145,25 +145,31 @@ async def _write(store: BlobStore, expected: Expected, receive: Receive) -> None
         )
 
 
-async def _pieces(receive: Receive, size: int) -> AsyncIterator[bytes]:
-    """A body in pieces of CHUNK bytes.
+def _update(digest: Any, pieces: Sequence[bytes]) -> None:
+    for piece in pieces:
+        digest.update(piece)
+
+
+async def _gathered(receive: Receive, size: int) -> AsyncIterator[list[bytes]]:
+    """A body as lists of the pieces in which it came, each of some CHUNK bytes: nothing is copied.
 
     Raises:
         Invalid: it is longer than `size`, or the connection ended before it did.
     """
-    gathered, total = bytearray(), 0
+    pieces: list[bytes] = []
+    waiting = total = 0
     while True:
         message: Message = await receive()
         if message["type"] != "http.request":
             raise Invalid("The connection ended before the part did.")
-        body = message.get("body", b"")
-        total += len(body)
+        if body := message.get("body", b""):
+            pieces.append(body)
+            waiting, total = waiting + len(body), total + len(body)
         if total > size:
             raise Invalid(f"The part has {size} bytes; more came.")
-        gathered += body
         is_whole = not message.get("more_body", False)
-        if len(gathered) >= CHUNK or (is_whole and gathered):
-            yield bytes(gathered)
-            gathered = bytearray()
+        if pieces and (is_whole or waiting >= CHUNK or len(pieces) == PIECES):
+            yield pieces
+            pieces, waiting = [], 0
         if is_whole:
             return

@@ -61,17 +61,19 @@ class DiskStore:
         """None: who writes the parts knows which are there."""
         raise NotImplementedError("a folder does not know parts")
 
-    async def write(self, session: Session, offset: int, chunk: bytes) -> None:
+    async def write(self, session: Session, offset: int, pieces: Sequence[bytes]) -> None:
         """Put bytes at their place."""
         with _named_errors():
-            await asyncio.to_thread(self._write, session.key, offset, chunk)
+            await asyncio.to_thread(self._write, session.key, offset, pieces)
 
-    def _write(self, key: Key, offset: int, chunk: bytes) -> None:
+    def _write(self, key: Key, offset: int, pieces: Sequence[bytes]) -> None:
         with self._opened_or_made(key) as file:
-            rest = memoryview(chunk)
-            while rest:
-                written = os.pwrite(file, rest, offset)
-                offset, rest = offset + written, rest[written:]
+            written = os.pwritev(file, pieces, offset) if pieces else 0
+            if written < sum(map(len, pieces)):  # As when the disk is nearly full.
+                rest = memoryview(b"".join(pieces))[written:]
+                while rest:
+                    offset, written = offset + written, os.pwrite(file, rest, offset + written)
+                    rest = rest[written:]
 
     @contextlib.contextmanager
     def _opened(self, key: Key, flags: int) -> Iterator[int]:
@@ -105,7 +107,7 @@ class DiskStore:
         size = session.parts.size
         try:
             if not size:
-                self._write(session.key, 0, b"")
+                self._write(session.key, 0, ())
             with self._opened(session.key, os.O_RDWR) as file:
                 found = os.fstat(file).st_size
                 if found != size:

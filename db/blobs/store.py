@@ -18,6 +18,9 @@ _KEY: Final = re.compile(r"([0-9a-f]{32})/([0-9a-f]{2})/(\2[0-9a-f]{62})\.([0-9a
 CHUNK: Final = 1 << 20
 """The most bytes that are read, hashed or passed on at a time."""
 
+PIECES: Final = 512
+"""The most pieces in which they are written: fewer than any system takes at once."""
+
 
 class Missing(Exception):
     """The store has no such bytes."""
@@ -128,8 +131,11 @@ class BlobStore(Protocol):
         """Numbers of the parts that the store has, of a direct store. Those of the wrong size do not count."""
         ...
 
-    async def write(self, session: Session, offset: int, chunk: bytes) -> None:
-        """Put bytes at their place; of a store that is not direct. Not durable before `close`."""
+    async def write(self, session: Session, offset: int, pieces: Sequence[bytes]) -> None:
+        """Put bytes at their place, one piece after the other; of a store that is not direct.
+
+        At most PIECES of them. Not durable before `close`.
+        """
         ...
 
     async def close(self, session: Session) -> None:

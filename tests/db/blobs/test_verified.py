@@ -59,7 +59,7 @@ async def kept(folder: Path, content: bytes, part_size: int) -> Kept:
     session = Session(key, parts)
     await store.open(session)
     if content:
-        await store.write(session, 0, content)
+        await store.write(session, 0, [content])
     await store.close(session)
     return Kept(store, key, parts, content, folder / key.path)
 
