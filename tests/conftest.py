@@ -11,12 +11,20 @@ from db import server_role
 from db.blobs.disk import open_disk
 from db.engine import Database
 from tests import postgres as embedded
+from tests.s3 import server
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Postgres]:
     with embedded.running(tmp_path_factory.mktemp("postgres")) as postgres:
         yield postgres
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.S3Server]:
+    """A server that speaks S3, with a bucket."""
+    with server.serving(tmp_path_factory.mktemp("s3")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Uploads over the wire: begun, sent part by part, gone on with by another, completed; and all that goes wrong."""
+"""Uploads to both kinds of stores: begun, sent part by part, gone on with by another, completed; and what goes wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,97 +14,56 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from db.access import Role
+from db.blobs.s3 import open_s3
 from db.engine import Database
 from db.jobs import completion
 from db.verbs import uploads
 from tests.app.serving import serving
 from tests.app.tokens import new_token
+from tests.app.uploading import AUDIT, PART, artifacts, content, kept, new_run, refused, somebody
+from tests.s3.server import S3Server
 from tests.uploader import ABORT, BEGIN, COMPLETE, MIB, RESUME, Refused, Uploader, announced, digest_of
 
-MAKE = """mutation { createExperiment(input: {name: "run"}) { experiment { id } userErrors { code } } }"""
-ARTIFACTS = (
-    """query ($id: ID!) { node(id: $id) { ... on Experiment { artifacts { nodes { name status fileCount } } } } }"""
-)
-AUDIT = """query ($id: ID!) { node(id: $id) { ... on Experiment {
-  auditEvents(first: 5, filter: {action: {in: [UPLOAD]}}) {
-    nodes { action byteCount address actorName after } } } } }"""
-ACCOUNT = """mutation ($input: CreateServiceAccountInput!) {
-  createServiceAccount(input: $input) { serviceAccount { id } userErrors { code message path } } }"""
-PLACE = """mutation ($input: CreateNamespaceInput!) {
-  createNamespace(input: $input) { namespace { id } userErrors { code message path } } }"""
-GRANT = """mutation ($input: GrantRoleInput!) {
-  grantRole(input: $input) { grants { id } userErrors { code message path } } }"""
-TOKEN = """mutation ($input: CreateTokenInput!) {
-  createToken(input: $input) { secret userErrors { code message path } } }"""
-PART = 5 * MIB
-NOBODY = "upl_00000000000000000000000000000000"
 
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "blobs"
-
-
-@pytest.fixture
-async def uploader(database: Database) -> AsyncIterator[Uploader]:
+@pytest.fixture(params=["disk", "s3"])
+async def uploader(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Uploader]:
+    if request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        database.blobs = await open_s3(server.bucket, os.urandom(8).hex(), endpoint_url=server.endpoint)
     app = create_app(Settings(), database)
     async with serving(app) as address, httpx.AsyncClient(timeout=30) as http:
         headers = {"Authorization": f"Bearer {await new_token(database)}"}
         yield Uploader(http, f"http://{address}/graphql", headers)
+    assert database.blobs is not None
+    await database.blobs.aclose()
 
 
 @pytest.fixture
 async def run(uploader: Uploader) -> str:
-    made: str = (await uploader.ask(MAKE))["createExperiment"]["experiment"]["id"]
-    return made
-
-
-def stored(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-async def artifacts(uploader: Uploader, run: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await uploader.ask(ARTIFACTS, id=run))["node"]["artifacts"]["nodes"]
-    return found
-
-
-async def somebody(admin: Uploader, role: Role, namespace: str) -> Uploader:
-    """A program with one role."""
-    account = await admin.change(ACCOUNT, name=f"{role.name}-{namespace}")
-    actor = account["serviceAccount"]["id"]
-    place = (await admin.change(PLACE, path=namespace))["namespace"]["id"]
-    await admin.change(GRANT, actorId=actor, role=role.name, namespaceId=place)
-    token = (await admin.change(TOKEN, actorId=actor))["secret"]
-    return Uploader(admin.http, admin.endpoint, {"Authorization": f"Bearer {token}"})
-
-
-async def refused(awaited: Any) -> str:
-    with pytest.raises(Refused) as caught:
-        await awaited
-    return caught.value.code
+    return await new_run(uploader)
 
 
 # --- What works ---
 
 
-async def test_a_file_of_several_parts(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_a_file_of_several_parts(uploader: Uploader, run: str, database: Database) -> None:
     data = os.urandom(2 * PART + 12_345)
     payload = await uploader.upload(run, "weights", {"model/weights.bin": data}, PART, kind="MODEL")
     assert payload["upload"]["status"] == "READY"
     (file,) = payload["artifact"]["files"]["nodes"]
     assert (file["path"], file["size"], file["digest"]) == ("model/weights.bin", len(data), digest_of(data))
     assert file["verifiedAt"] is not None
-    (path,) = stored(folder)
-    assert path.read_bytes() == data
-    assert path.name.startswith(digest_of(data)[7:])
+    (blob,) = await kept(database)
+    assert f"sha256:{blob.key.digest}" == digest_of(data)
+    assert await content(database, blob) == data
 
 
-async def test_files_of_all_sizes_and_names(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_files_of_all_sizes_and_names(uploader: Uploader, run: str, database: Database) -> None:
     files = {f"{size}/ü {size}.bin": os.urandom(size) for size in (0, 1, PART - 1, PART, PART + 1)}
     payload = await uploader.upload(run, "all", files, PART)
     found = {file["path"]: file["digest"] for file in payload["artifact"]["files"]["nodes"]}
     assert found == {path: digest_of(data) for path, data in files.items()}
-    assert sorted(path.stat().st_size for path in stored(folder)) == sorted(map(len, files.values()))
+    assert sorted(blob.size for blob in await kept(database)) == sorted(map(len, files.values()))
 
 
 async def test_nobody_sees_files_before_all_are_there(uploader: Uploader, run: str) -> None:
@@ -163,27 +121,27 @@ async def test_the_audit_trail_tells_of_it(uploader: Uploader, run: str) -> None
 # --- Once stored, however often sent ---
 
 
-async def test_the_same_bytes_are_stored_once(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_the_same_bytes_are_stored_once(uploader: Uploader, run: str, database: Database) -> None:
     data = os.urandom(PART + 1)
     await uploader.upload(run, "first", {"a": data, "copy": data}, PART)
     begun = await uploader.change(BEGIN, objectId=run, name="second", files=[announced("b", data, PART)])
     assert (begun["parts"], begun["missingPartCount"]) == ([], 0)
     payload = await uploader.complete(begun["upload"]["id"])
     assert payload["artifact"]["totalSize"] == len(data)
-    assert len(stored(folder)) == 1
+    assert len(await kept(database)) == 1
 
 
-async def test_bytes_sent_twice_at_once_are_kept_once(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_bytes_sent_twice_at_once_are_kept_once(uploader: Uploader, run: str, database: Database) -> None:
     data = os.urandom(1_000)
     begun = [await uploader.change(BEGIN, objectId=run, name=name, files=[announced("a", data)]) for name in "xy"]
     for each in begun:
         await uploader.send(each["parts"], {"a": data})
-    assert len(stored(folder)) == 2
+    assert len(await kept(database)) == 2
     await asyncio.gather(*(uploader.complete(each["upload"]["id"]) for each in begun))
-    assert len(stored(folder)) == 1
+    assert len(await kept(database)) == 1
 
 
-async def test_deduplication_tells_no_stranger_what_exists(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_deduplication_tells_no_stranger_what_exists(uploader: Uploader, run: str, database: Database) -> None:
     data = os.urandom(1_000)
     await uploader.upload(run, "secret", {"a": data})
     stranger = await somebody(uploader, Role.WRITER, "elsewhere")
@@ -193,81 +151,29 @@ async def test_deduplication_tells_no_stranger_what_exists(uploader: Uploader, r
     assert begun["missingPartCount"] == 1
     await stranger.send(begun["parts"], {"a": data})
     await stranger.complete(begun["upload"]["id"])
-    assert len(stored(folder)) == 1
+    assert len(await kept(database)) == 1
 
 
 # --- What goes wrong ---
 
 
-async def test_a_wrong_part_is_refused_as_it_arrives(uploader: Uploader, run: str) -> None:
-    data = os.urandom(2 * PART)
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", data, PART)])
-    wrong = bytearray(data[:PART])
-    wrong[777] ^= 4
-    answer = await uploader.put(begun["parts"][0], bytes(wrong))
-    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (422, "DIGEST_MISMATCH")
-    await uploader.send(begun["parts"], {"a": data})
-    assert (await uploader.complete(begun["upload"]["id"]))["artifact"]["status"] == "READY"
-
-
-async def test_a_wrong_whole_leaves_nothing(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_a_wrong_whole_leaves_nothing(uploader: Uploader, run: str, database: Database) -> None:
     data = os.urandom(PART + 5)
     lie = {**announced("a", data, PART), "digest": digest_of(b"another")}
     begun = await uploader.change(BEGIN, objectId=run, name="w", files=[lie, announced("b", b"right")])
     await uploader.send(begun["parts"], {"a": data, "b": b"right"})
     assert await refused(uploader.complete(begun["upload"]["id"])) == "DIGEST_MISMATCH"
-    assert (stored(folder), await artifacts(uploader, run)) == ([], [])
+    assert (await kept(database), await artifacts(uploader, run)) == ([], [])
     assert await refused(uploader.complete(begun["upload"]["id"])) == "DIGEST_MISMATCH"
     assert await refused(uploader.change(RESUME, id=begun["upload"]["id"])) == "DIGEST_MISMATCH"
 
 
-async def test_bytes_that_changed_in_the_store_are_asked_for_again(uploader: Uploader, run: str, folder: Path) -> None:
-    data = os.urandom(3 * PART)
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", data, PART)])
-    await uploader.send(begun["parts"], {"a": data})
-    (path,) = stored(folder)
-    with path.open("r+b") as file:
-        file.seek(PART + 3)
-        file.write(bytes([data[PART + 3] ^ 1]))
-    assert await refused(uploader.complete(begun["upload"]["id"])) == "UPLOAD_INCOMPLETE"
-    resumed = await uploader.change(RESUME, id=begun["upload"]["id"])
-    assert [part["number"] for part in resumed["parts"]] == [1]
-    await uploader.send(resumed["parts"], {"a": data})
-    assert (await uploader.complete(begun["upload"]["id"]))["artifact"]["status"] == "READY"
-
-
-@pytest.mark.parametrize("length", [0, 1, PART - 1, PART + 1])
-async def test_parts_of_another_length(uploader: Uploader, run: str, length: int) -> None:
-    data = os.urandom(2 * PART)
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", data, PART)])
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield data[: length // 2]
-        yield data[length // 2 : length]
-
-    for content in (data[:length], pieces()):  # with Content-Length, and chunked
-        answer = await uploader.put(begun["parts"][0], content)  # type: ignore[arg-type]
-        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "INVALID")
-    assert (await uploader.change(RESUME, id=begun["upload"]["id"]))["missingPartCount"] == 2
-
-
-async def test_a_part_that_is_there_is_taken_again(uploader: Uploader, run: str) -> None:
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", b"bytes")])
-    for _ in range(2):
-        await uploader.send(begun["parts"], {"a": b"bytes"})
-    assert (await uploader.put(begun["parts"][0], b"other")).status_code == 204
-    payload = await uploader.complete(begun["upload"]["id"])
-    assert payload["artifact"]["files"]["nodes"][0]["digest"] == digest_of(b"bytes")
-
-
-async def test_given_up(uploader: Uploader, run: str, folder: Path) -> None:
+async def test_given_up(uploader: Uploader, run: str, database: Database) -> None:
     begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", b"bytes")])
     await uploader.send(begun["parts"], {"a": b"bytes"})
     ended = await uploader.change(ABORT, id=begun["upload"]["id"])
     assert ended["upload"]["status"] == "DISCARDED"
-    assert (stored(folder), await artifacts(uploader, run)) == ([], [])
-    answer = await uploader.put(begun["parts"][0], b"bytes")
-    assert answer.status_code in (404, 409)
+    assert (await kept(database), await artifacts(uploader, run)) == ([], [])
     assert await refused(uploader.complete(begun["upload"]["id"])) == "NOT_FOUND"
 
 
@@ -310,47 +216,6 @@ async def test_one_path_twice(uploader: Uploader, run: str) -> None:
     files = [announced("a", b"1"), announced("a", b"2")]
     assert await refused(uploader.change(BEGIN, objectId=run, name="w", files=files)) == "INVALID"
     assert await refused(uploader.change(BEGIN, objectId=run, name="w", files=[])) == "INVALID"
-
-
-# --- Who may ---
-
-
-async def test_readers(uploader: Uploader, run: str) -> None:
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", b"bytes")])
-    reader = await somebody(uploader, Role.READER, "default")
-    assert (await reader.put(begun["parts"][0], b"bytes")).status_code == 403
-    for document in (RESUME, COMPLETE, ABORT):
-        assert await refused(reader.change(document, id=begun["upload"]["id"])) == "FORBIDDEN"
-    reader.headers = {}
-    assert (await reader.put(begun["parts"][0], b"bytes")).status_code == 401
-
-
-async def test_strangers(uploader: Uploader, run: str) -> None:
-    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", b"bytes")])
-    part = begun["parts"][0]
-    stranger = await somebody(uploader, Role.ADMIN, "elsewhere")
-    answers = [await stranger.put({**part, "url": url}, b"bytes") for url in (part["url"], f"uploads/{NOBODY}/0/0")]
-    assert [answer.status_code for answer in answers] == [404, 404]
-    assert len({answer.json()["errors"][0]["message"] for answer in answers}) == 1
-    for document in (RESUME, COMPLETE, ABORT):
-        assert await refused(stranger.change(document, id=begun["upload"]["id"])) == "NOT_FOUND"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "uploads/upl_x/0/0",
-        "uploads/..%2f..%2fetc/0/0",
-        f"uploads/{NOBODY}/0/-1",
-        f"uploads/{NOBODY}/0/1e3",
-        f"uploads/{NOBODY}/{'9' * 30}/0",
-        f"uploads/{NOBODY}/0/٣",
-        f"uploads/{NOBODY}/0/0/..",
-    ],
-)
-async def test_odd_addresses_lead_nowhere(uploader: Uploader, path: str) -> None:
-    answer = await uploader.put({"url": path, "headers": []}, b"")
-    assert answer.status_code == 404
 
 
 # --- A process that ends in between ---
