@@ -1,4 +1,4 @@
-"""Uploads to both kinds of stores: begun, sent part by part, gone on with by another, completed; and what goes wrong."""
+"""Uploads to both kinds of stores: begun, sent, gone on with by another, completed; and all that goes wrong."""
 
 from __future__ import annotations
 
