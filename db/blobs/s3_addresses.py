@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -46,7 +47,10 @@ class Signer:
 
     def _signed(self, signature: S3SigV4QueryAuth, request: Request) -> str:
         signed = AWSRequest(
-            method=request.method, url=self._base + request.key, params=request.query, headers=request.headers
+            method=request.method,
+            url=self._base + quote(request.key, safe="/-_.~"),
+            params=request.query,
+            headers=request.headers,
         )
         signature.add_auth(signed)
         return str(signed.url)

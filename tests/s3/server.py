@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import boto3
+import botocore.session
 import httpx
 import orjson
 from botocore.exceptions import ClientError
@@ -132,7 +132,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _with_bucket(server: S3Server) -> S3Server:
     """Make its bucket, as soon as it answers."""
-    client = boto3.client("s3", endpoint_url=server.endpoint, region_name=REGION)
+    client = botocore.session.get_session().create_client("s3", endpoint_url=server.endpoint, region_name=REGION)
     limit = time.monotonic() + PATIENCE
     while True:
         try:
