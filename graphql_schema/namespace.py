@@ -13,9 +13,10 @@ from db.read.source import NAMESPACE, ROLE_GRANT
 from db.read.window import Window
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
-from graphql_schema.fields import column, computed, entity, listed, one
+from graphql_schema.fields import column, computed, entity, listed, one, read_field
 from graphql_schema.node import AuditEventType, Entity, EventType
 from graphql_schema.scalars import Cursor
+from graphql_schema.usage import Usage, UsageRead
 from graphql_schema.viewer import RoleGrant
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Namespace(Entity):
         "The same as it holds: its own setting, or that of the nearest namespace above it which has one. Null: raw"
         " points are kept for ever.",
         value.raw_metric_days,
+    )
+    usage: Usage = read_field(
+        UsageRead(), "What it and all below it keep in the store of files; counted when it is asked for."
     )
     parent: NamespaceType | None = one("The namespace above it; null at a root.", by_column("parent_id"))
     children: Connection[NamespaceType] = many(

@@ -33,6 +33,19 @@ class Derived:
         ]
 
 
+@dataclass(frozen=True)
+class Single:
+    """An object of the one row that a query finds."""
+
+    query: Query
+    plan: Plan
+
+    def render(self, statement: Statement, alias: str) -> Pieces:
+        row = statement.alias()
+        text = concatenated(self.plan.render(statement, row))
+        return [Expression(f"(SELECT {text} FROM ({self.query(statement, alias)}) {row})")]
+
+
 def _or_null(value: str, json: str) -> Pieces:
     return [Expression(f"CASE WHEN {value} IS NULL THEN 'null' ELSE {json} END")]
 

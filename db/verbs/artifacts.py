@@ -177,6 +177,8 @@ async def restore(tx: Transaction, *, id: str, new_name: str | None = None) -> R
     found = await entity.load(tx, ARTIFACT, id, deleted=True)
     owner = found.row["object_id"]
     await entity.require_owner_alive(tx, owner)
+    if found.row["purged_at"] is not None:
+        raise Conflict(f"The files of {id} are gone: it was deleted too long ago to come back.", path=entity.ID)
     where = ("input", "newName")
     changes = {} if new_name is None else {"name": check_name(new_name, ".".join(where))}
     name = changes.get("name", found.row["name"])

@@ -205,6 +205,21 @@ async def _rename(tx: Transaction, found: Found, name: str, where: Path) -> str:
     return new
 
 
+async def set_storage_quota(tx: Transaction, *, namespace_id: str, **values: int | None) -> Result:
+    """Say how many bytes a namespace and all below it may keep.
+
+    Raises:
+        Invalid: the number is below 0, or none was given; null is given to have none.
+    """
+    where = ("input", "bytes")
+    quota = values.get("bytes", -1)
+    if quota is not None and quota < 0:
+        raise Invalid("`input.bytes` must be 0 or more; or null, for no quota.", path=where)
+    found = await entity.load(tx, NAMESPACE, namespace_id, ("input", "namespaceId"))
+    await entity.revise(tx, found, {"storage_quota": quota})
+    return {"namespace": found.id}
+
+
 async def delete(tx: Transaction, *, id: str, if_revision: int | None = None) -> Result:
     """Delete a namespace; all that is in it or below it goes out of sight."""
     found = await entity.load(tx, NAMESPACE, id)

@@ -45,6 +45,16 @@ class UpdateNamespaceInput:
     idempotency_key: str | None = retry_key()
 
 
+@strawberry.input(description="How much a namespace may keep.")
+class SetStorageQuotaInput:
+    namespace_id: strawberry.ID = given("The namespace.")
+    bytes: SafeInt | None = given(
+        "The most that it and all below it may keep, in bytes, 0 to 2^53 − 1; null: as much as the namespaces above it"
+        " let it."
+    )
+    idempotency_key: str | None = retry_key()
+
+
 @payload
 class NamespacePayload(Payload):
     """The namespace as it is now."""
@@ -75,6 +85,13 @@ class NamespaceMutations:
         namespaces.update,
         Role.MAINTAINER,
         UpdateNamespaceInput,
+    )
+    set_storage_quota: NamespacePayload = mutation(
+        "Say how much a namespace and all below it may keep in the store of files. Uploads that would go beyond it are"
+        " refused with `QUOTA_EXCEEDED`; what is there stays, even if it is more.",
+        namespaces.set_storage_quota,
+        Role.ADMIN,
+        SetStorageQuotaInput,
     )
     delete_namespace: DeletePayload = mutation(
         "Delete a namespace; all that is in it or below it goes out of sight with it.",

@@ -146,6 +146,7 @@ def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
         "createDataset": {"name": "new", "namespace": HOME},
         "useDataset": {**created["useDataset"], "role": "new"},
         "updateNamespace": {"id": live["namespace"], **patch},
+        "setStorageQuota": {"namespaceId": live["namespace"], "bytes": 1_000_000_000},
         "updateModel": {"id": live["model"], **patch},
         "updateModelVersion": {"id": live["version"], **patch},
         "updateExperiment": {"id": live["experiment"], **patch},
