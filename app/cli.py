@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,7 @@ commands.add_typer(tokens, name="token")
 
 DataDir = Annotated[Path | None, typer.Option(help="The folder of the embedded PostgreSQL and the blobs.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="The PostgreSQL to use. A password does not belong here.")]
+BlobUrl = Annotated[str | None, typer.Option(help="Where uploaded files are kept.")]
 PgBin = Annotated[Path | None, typer.Option(help="The folder of PostgreSQL's programs.")]
 Other = Annotated[list[str] | None, typer.Option("-c", "--set", metavar="NAME=VALUE", help="Any setting, by its name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -125,6 +127,47 @@ def show_settings(
     _print(configuration.explained(flags, as_json=as_json))
 
 
+@commands.command()
+def fsck(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Compare names and sizes; read no bytes.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant, by its name or id.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Remove bytes that nobody knows; nothing else.")] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    blob_url: BlobUrl = None,
+    other: Other = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the store of files with what is known of it: what is missing, corrupt, or of nobody."""
+    settings = _settings(other, data_dir=data_dir, database_url=database_url, blob_url=blob_url)
+    from app import upkeep
+
+    wish = upkeep.CheckWish(is_quick=quick, repairs=repair, tenant=tenant)
+    is_right = upkeep.check(settings, wish, tell=_print, progress=_progress(), as_json=as_json)
+    raise typer.Exit(0 if is_right else 1)
+
+
+@commands.command()
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    grace_hours: Annotated[
+        float | None, typer.Option(min=0, help="How long bytes without a file stay, in place of the setting.")
+    ] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    blob_url: BlobUrl = None,
+    other: Other = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove bytes that no file consists of any more, and abandoned uploads, as the server does by itself."""
+    settings = _settings(other, data_dir=data_dir, database_url=database_url, blob_url=blob_url)
+    from app import upkeep
+
+    _print(upkeep.sweep(settings, grace_hours, is_dry=dry_run, as_json=as_json))
+
+
 @tokens.command(name="create")
 def create_token(
     name: Annotated[str, typer.Argument(help="Who will use it: a user, or with --service-account a program.")],
@@ -209,6 +252,13 @@ def _flags(other: list[str] | None, **flags: Any) -> dict[str, Any]:
             raise typer.BadParameter(f"-c {name} lacks a value; write -c {name}=VALUE")
     named = {name.strip().lower().replace("-", "_"): value for name, _, value in pairs}
     return named | {name: value for name, value in flags.items() if value is not None}
+
+
+def _progress() -> Callable[[str], None] | None:
+    """Overwrites one line of a terminal; None where there is none."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print(text: str) -> None:

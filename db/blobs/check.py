@@ -16,6 +16,7 @@ from uuid import UUID
 from db.blobs import verified
 from db.blobs.store import BlobStore, Key, Missing, Parts, Stored
 from db.engine import Database
+from db.errors import NotFound
 from db.identifiers import format_id
 from db.read.source import PREFIXES
 
@@ -146,9 +147,12 @@ class Check:
         """Look through it, and tell of each thing that is wrong as it is found.
 
         Raises:
+            NotFound: there is no such tenant.
             StoreUnavailable: the store does not answer.
         """
         tenants = await self._tenants()
+        if self.tenant is not None and not tenants:
+            raise NotFound(f"There is no tenant {self.tenant!r}.")
         waiting: asyncio.Queue[Pair | None] = asyncio.Queue(maxsize=AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:

@@ -31,6 +31,8 @@ FIRST: Final = UUID(int=0)
 
 TENANTS: Final = "SELECT id FROM tenant t WHERE EXISTS (SELECT FROM blob b WHERE b.tenant_id = t.id)"
 
+ALL_TENANTS: Final = "SELECT id, name FROM tenant ORDER BY name"
+
 IN_USE: Final = """(
     EXISTS (SELECT FROM file f WHERE f.tenant_id = $1 AND f.blob_id = b.id) OR EXISTS (
         SELECT FROM upload_file w JOIN upload u ON u.tenant_id = $1 AND u.id = w.upload_id
@@ -40,12 +42,12 @@ IN_USE: Final = """(
 """Whether the bytes of a blob `b` are those of a file, or may be soon."""
 
 MARK: Final = f"""
-    WITH some AS (SELECT id FROM blob WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3),
+    WITH looked AS (SELECT id FROM blob WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3),
     marked AS (
-        UPDATE blob b SET unreferenced_at = $4 FROM some
-        WHERE b.tenant_id = $1 AND b.id = some.id AND b.unreferenced_at IS NULL AND b.doomed_at IS NULL AND NOT {IN_USE}
+        UPDATE blob b SET unreferenced_at = $4 FROM looked
+        WHERE b.tenant_id = $1 AND b.id = looked.id AND b.unreferenced_at IS NULL AND b.doomed_at IS NULL AND NOT {IN_USE}
     )
-    SELECT id FROM some ORDER BY id DESC LIMIT 1
+    SELECT id FROM looked ORDER BY id DESC LIMIT 1
 """
 """Stamp those of some blobs that have no file; the last that was looked at."""
 
@@ -93,6 +95,12 @@ class Amount:
 
     def __add__(self, other: Amount) -> Amount:
         return Amount(self.count + other.count, self.size + other.size)
+
+
+async def tenants(database: Database) -> list[tuple[UUID, str]]:
+    """All tenants and their names."""
+    async with database.connection() as connection:
+        return [(row["id"], row["name"]) for row in await connection.fetch(ALL_TENANTS)]
 
 
 async def find(database: Database, _now: datetime) -> list[str]:

@@ -253,3 +253,28 @@ def test_the_doctor_sees_a_schema_that_is_behind(run: Run, empty_dsn: str, monke
     ended = run("doctor", "-c", "port=0")
     assert ended.code == 0
     assert "warn the schema is behind" in ended.out
+
+
+# --- The store of files ---
+
+
+def test_an_empty_store_is_right_and_clean(stored: Run) -> None:
+    ended = stored("fsck")
+    assert (ended.code, ended.out.partition(",")[0]) == (0, "0 blobs of 0 bytes")
+    assert json.loads(stored("fsck", "--quick", "--json").out)["is_right"] is True
+    assert stored("fsck", "--tenant", "nobody").code == 7
+    assert stored("sweep", "--dry-run").out.startswith("default: 0 blobs of 0 bytes would be removed")
+    assert json.loads(stored("sweep", "--grace-hours", "0", "--json").out)["tenants"][0]["blobs"] == 0
+
+
+def test_bytes_of_nobody_are_told_and_removed(stored: Run, tmp_path: Path) -> None:
+    digest = "ab" * 32
+    orphan = tmp_path / ".modelbox/blobs" / ("0" * 32) / "ab" / f"{digest}.{'1' * 32}"
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"x")
+    os.utime(orphan, (0, 0))
+    ended = stored("fsck")
+    assert ended.code == 1
+    assert ended.out.startswith(f"orphaned {orphan.parent.parent.name}/ab/{orphan.name}: 1 bytes\n")
+    assert stored("fsck", "--repair").code == 0
+    assert not orphan.exists()
