@@ -45,7 +45,8 @@ MARK: Final = f"""
     WITH looked AS (SELECT id FROM blob WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3),
     marked AS (
         UPDATE blob b SET unreferenced_at = $4 FROM looked
-        WHERE b.tenant_id = $1 AND b.id = looked.id AND b.unreferenced_at IS NULL AND b.doomed_at IS NULL AND NOT {IN_USE}
+        WHERE b.tenant_id = $1 AND b.id = looked.id AND b.unreferenced_at IS NULL AND b.doomed_at IS NULL
+            AND NOT {IN_USE}
     )
     SELECT id FROM looked ORDER BY id DESC LIMIT 1
 """
