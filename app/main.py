@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +12,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
-from app import background, blobs
+from app import background, blobs, download_record
 from app.auth import SignIn
 from app.background import Tick
+from app.download_record import DownloadRecord
+from app.downloads import download_routes
 from app.gateway import Gateway, TransportLimits
 from app.graphql_http import GraphQLFirst, graphql_routes
 from app.graphql_ws import socket_routes
@@ -25,7 +28,18 @@ from app.uploads import upload_routes
 from app.web import web_routes
 from db.feed.nats_bus import NatsBus
 from db.feed.postgres_bus import PostgresBus
-from db.jobs import answered, checkpoints, compaction, completion, records, retention, stalled
+from db.jobs import (
+    abandoned,
+    answered,
+    checkpoints,
+    compaction,
+    completion,
+    purge,
+    records,
+    retention,
+    stalled,
+    sweep,
+)
 from db.jobs.queue import Queue, Work
 from graphql_schema import schema
 from graphql_schema.documents import Documents
@@ -44,14 +58,20 @@ SLOW_TICK: Final = 600.0
 
 
 def create_app(
-    settings: Settings, database: Database, readiness: Readiness | None = None, bus: Bus | None = None
+    settings: Settings,
+    database: Database,
+    readiness: Readiness | None = None,
+    bus: Bus | None = None,
+    downloads: DownloadRecord | None = None,
 ) -> Starlette:
     """The whole application on an open database; `readiness` is for who wants to stop it gently.
 
-    `bus` carries hints between processes in another way than the settings say.
+    `bus` carries hints between processes in another way than the settings say; `downloads` is for who wants to write
+    them into the audit trail at another moment.
     """
     numbers = Measures()
     readiness = readiness or Readiness(database)
+    downloads = downloads or DownloadRecord(database)
     gateway = create_gateway(settings, database, numbers)
     routes = [
         *graphql_routes(gateway),
@@ -59,6 +79,7 @@ def create_app(
         *metrics_routes(numbers, database, gateway.authenticate),
         *health_routes(readiness),
         *upload_routes(gateway),
+        *download_routes(gateway, downloads, proxies=settings.downloads == "proxy"),
         *web_routes(),
     ]
     middleware = [  # The first stands outermost.
@@ -66,17 +87,11 @@ def create_app(
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
         Middleware(GraphQLFirst, f"{settings.base_path}/graphql", gateway),
     ]
-    works = [
-        Work("stalled experiments", stalled.find, stalled.mark, TICK),
-        Work("checkpoint retention", checkpoints.find, checkpoints.drop, SLOW_TICK / 10),
-        Work("compaction", compaction.find, compaction.do, TICK),
-        Work("completion of uploads", completion.find, completion.do, TICK),
-        Work("raw metrics", retention.find, retention.roll_up, SLOW_TICK),
-        Work("kept answers", answered.find, answered.forget, SLOW_TICK),
-        Work("job records", records.find, records.forget, SLOW_TICK),
+    queue = Queue(database, [*works(), *tidying(settings)])
+    ticks = [
+        Tick("numbers", partial(numbers.sample, database), TICK),
+        Tick("record of downloads", downloads.write, download_record.SECONDS),
     ]
-    queue = Queue(database, works)
-    ticks = [Tick("numbers", partial(numbers.sample, database), TICK)]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -86,8 +101,33 @@ def create_app(
             background.running(ticks, queue),
         ):
             yield
+            await downloads.write(datetime.now(UTC))
 
     return Starlette(routes=_below(settings.base_path, routes, readiness), middleware=middleware, lifespan=lifespan)
+
+
+def works() -> list[Work]:
+    """What is done in the background whatever the settings."""
+    return [
+        Work("stalled experiments", stalled.find, stalled.mark, TICK),
+        Work("checkpoint retention", checkpoints.find, checkpoints.drop, SLOW_TICK / 10),
+        Work("compaction", compaction.find, compaction.do, TICK),
+        Work("completion of uploads", completion.find, completion.do, TICK),
+        Work("raw metrics", retention.find, retention.roll_up, SLOW_TICK),
+        Work("kept answers", answered.find, answered.forget, SLOW_TICK),
+        Work("job records", records.find, records.forget, SLOW_TICK),
+    ]
+
+
+def tidying(settings: Settings) -> list[Work]:
+    """What keeps the store of files tidy."""
+    grace = timedelta(hours=settings.blob_grace_hours)
+    ages = purge.Ages(deleted=timedelta(days=settings.deleted_files_days), retired=grace)
+    return [
+        Work("forgetting files", partial(purge.find, ages=ages), partial(purge.forget, ages=ages), SLOW_TICK),
+        Work("abandoned uploads", abandoned.find, abandoned.do, SLOW_TICK),
+        Work("unreferenced blobs", sweep.find, partial(sweep.do, grace=grace), 6 * SLOW_TICK),
+    ]
 
 
 def bus_of(settings: Settings, database: Database) -> Bus:

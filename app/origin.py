@@ -43,9 +43,9 @@ def origin_middleware(*, hosts: Collection[str], cors_origins: Collection[str]) 
     answers = Middleware(
         CORSMiddleware,
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "HEAD", "POST", "PUT"],
         allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Last-Event-ID", "X-Request-ID"],
-        expose_headers=["Retry-After", "X-Request-ID"],
+        expose_headers=["Content-Digest", "Content-Range", "ETag", "Repr-Digest", "Retry-After", "X-Request-ID"],
     )
     return [guard, answers]
 

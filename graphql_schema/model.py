@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from db import tables
-from db.read.link import by_column, children_by, experiment_of_versions, version_by_string, version_by_tag
+from db.read.link import (
+    by_column,
+    children_by,
+    downloads_of_versions,
+    experiment_of_versions,
+    version_by_string,
+    version_by_tag,
+)
 from db.read.order import by_column as ordered_by
 from db.read.source import MODEL, MODEL_VERSION, TAG, TAG_CHANGE
 from db.read.window import Window
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.fields import Argument, column, entity, given, listed, one, picked
-from graphql_schema.node import ActorType, DatasetUseType, Entity, Node
+from graphql_schema.node import ActorType, AuditEventType, DatasetUseType, Entity, Node
 from graphql_schema.selection import Selected
 
 if TYPE_CHECKING:
@@ -94,6 +101,12 @@ class Model(Entity):
         "Every move of its unique tags, latest first.",
         lambda: listings.TAG_CHANGES,
         children_by("model_id"),
+        contained=True,
+    )
+    downloads: Connection[AuditEventType] = many(
+        "Who read files of its versions, and when: the `DOWNLOAD` events of all of them, latest first.",
+        lambda: listings.AUDIT_EVENTS,
+        downloads_of_versions,
         contained=True,
     )
     datasets: Connection[DatasetUseType] = many(

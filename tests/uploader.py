@@ -22,7 +22,7 @@ RESUME = f"""mutation ($input: ResumeUploadInput!) {{
 COMPLETE = f"""mutation ($input: CompleteUploadInput!) {{
   completeUpload(input: $input) {{
     upload {{ id status }} artifact {{ id status fileCount totalSize files(first: 100) {{
-      nodes {{ id path size digest mediaType verifiedAt }} }} }} {ERRORS}
+      nodes {{ id path size digest mediaType verifiedAt downloadUrl }} }} }} {ERRORS}
   }}
 }}"""
 ABORT = f"""mutation ($input: AbortUploadInput!) {{
@@ -102,10 +102,17 @@ class Uploader:
             assert answer.is_success, (answer.status_code, answer.text)
 
     async def upload(
-        self, object_id: str, name: str, files: Mapping[str, bytes], part_size: int = 8 * MIB, **also: Any
+        self,
+        object_id: str,
+        name: str,
+        files: Mapping[str, bytes],
+        part_size: int = 8 * MIB,
+        media_types: Mapping[str, str] | None = None,
+        **also: Any,
     ) -> dict[str, Any]:
         """The payload of `completeUpload` for files that were sent whole."""
-        told = [announced(path, data, part_size) for path, data in files.items()]
+        types = media_types or {}
+        told = [announced(path, data, part_size, mediaType=types.get(path)) for path, data in files.items()]
         payload = await self.change(BEGIN, objectId=object_id, name=name, files=told, **also)
         upload = payload["upload"]["id"]
         while payload["parts"]:

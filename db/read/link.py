@@ -127,6 +127,15 @@ def experiment_of_versions(statement: Statement, parent: str, child: str) -> str
     )
 
 
+def downloads_of_versions(statement: Statement, parent: str, child: str) -> str:
+    """The audit events of downloads from a model's versions, deleted ones too: what was read was read."""
+    row = statement.alias()
+    return (
+        f"{child}.action = 'DOWNLOAD' AND {child}.object_id IN (SELECT {row}.id FROM model_version {row}"
+        f" WHERE {row}.tenant_id = {statement.tenant} AND {row}.model_id = {parent}.id)"
+    )
+
+
 def _complete(statement: Statement, parent: str, row: str) -> str:
     return (
         f"{row}.tenant_id = {statement.tenant} AND {row}.experiment_id = {parent}.id"
@@ -140,6 +149,20 @@ def latest_checkpoint(statement: Statement, parent: str, child: str) -> str:
     return (
         f"{child}.id = (SELECT {row}.id FROM checkpoint {row} WHERE {_complete(statement, parent, row)}"
         f" ORDER BY {row}.step DESC NULLS LAST, {row}.id DESC LIMIT 1)"
+    )
+
+
+def itself(value: str) -> Link:
+    """The parent's own row once more, where it has a value: a column, or what follows its alias to one inside it."""
+    return lambda statement, parent, child: f"{child}.id = {parent}.id AND {child}.{value} IS NOT NULL"
+
+
+def complete_files(statement: Statement, parent: str, child: str) -> str:
+    """The files of an object's complete artifacts."""
+    row = statement.alias()
+    return (
+        f"{child}.artifact_id IN (SELECT {row}.id FROM artifact {row} WHERE {row}.tenant_id = {statement.tenant}"
+        f" AND {row}.object_id = {parent}.id AND {row}.deleted_at IS NULL AND {row}.status = 'READY')"
     )
 
 
@@ -157,6 +180,11 @@ def best_checkpoint(key: Bind, *, least: bool) -> Link:
         )
 
     return link
+
+
+def open_uploads(statement: Statement, parent: str, child: str) -> str:
+    """The uploads into an artifact that are under way."""
+    return f"{child}.artifact_id = {parent}.id AND {child}.status IN ('OPEN', 'VERIFYING')"
 
 
 def is_series(statement: Statement, series: str, owner: str, key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.metrics.stream import stream_sql
-from db.read.column import instant_json, reference
+from db.read.column import boolean_json, instant_json, reference
 from db.read.source import PREFIXES, object_visible
 from db.read.sql import Bind, Expression, Pieces, Statement
 
@@ -83,6 +83,27 @@ def received_size(statement: Statement, alias: str) -> Pieces:
             f" AND {file}.upload_id = {alias}.id),0)::text"
         )
     ]
+
+
+def download_url(_statement: Statement, alias: str) -> Pieces:
+    """Where a stored file is read."""
+    url = f"""'"files/fil_'||encode(uuid_send({alias}.id),'hex')||'"'"""
+    return [Expression(f"CASE WHEN {alias}.blob_id IS NULL THEN 'null' ELSE {url} END")]
+
+
+def is_damaged(statement: Statement, alias: str) -> Pieces:
+    """Whether a file's bytes were found to be missing or wrong."""
+    blob = statement.alias()
+    found = (
+        f"SELECT {blob}.damaged_at IS NOT NULL FROM blob {blob}"
+        f" WHERE {blob}.tenant_id = {statement.tenant} AND {blob}.id = {alias}.blob_id"
+    )
+    return [Expression(boolean_json(f"({found})"))]
+
+
+def archive_url(_statement: Statement, alias: str) -> Pieces:
+    """Where all files of an artifact are read."""
+    return ['"artifacts/art_', Expression(f"encode(uuid_send({alias}.id),'hex')"), '.tar"']
 
 
 def duration(_statement: Statement, alias: str) -> Pieces:
