@@ -73,25 +73,18 @@ def create_app(
     readiness = readiness or Readiness(database)
     downloads = downloads or DownloadRecord(database)
     gateway = create_gateway(settings, database, numbers)
-    routes = [
-        *graphql_routes(gateway),
-        *socket_routes(gateway),
-        *metrics_routes(numbers, database, gateway.authenticate),
-        *health_routes(readiness),
-        *upload_routes(gateway),
-        *download_routes(gateway, downloads, proxies=settings.downloads == "proxy"),
-        *web_routes(),
-    ]
+    files = [*upload_routes(gateway), *download_routes(gateway, downloads, proxies=settings.downloads == "proxy")]
+    guarded = [*graphql_routes(gateway), *socket_routes(gateway), *files]
+    numbered = metrics_routes(numbers, database, gateway.authenticate)
+    routes = [*guarded, *numbered, *health_routes(readiness), *web_routes()]
     middleware = [  # The first stands outermost.
         Middleware(RequestTelemetry, numbers),
         *origin_middleware(hosts=(*settings.allowed_hosts, settings.host), cors_origins=settings.cors_origins),
         Middleware(GraphQLFirst, f"{settings.base_path}/graphql", gateway),
     ]
     queue = Queue(database, [*works(), *tidying(settings)])
-    ticks = [
-        Tick("numbers", partial(numbers.sample, database), TICK),
-        Tick("record of downloads", downloads.write, download_record.SECONDS),
-    ]
+    recording = Tick("record of downloads", downloads.write, download_record.SECONDS)
+    ticks = [Tick("numbers", partial(numbers.sample, database), TICK), recording]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -154,10 +154,7 @@ def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
         "updateDataset": {"id": live["dataset"], **patch},
         "updateDatasetUse": {"id": live["use"], **patch},
         "updateArtifact": {"id": live["artifact"], "patch": {"metadata": {"changed": True}}},
-        "beginUpload": upload_of(live, "new"),
-        "resumeUpload": {"id": live["resumed"]},
-        "completeUpload": {"id": live["completed"]},
-        "abortUpload": {"id": live["aborted"]},
+        **of_files(live),
         "heartbeat": {"id": live["experiment"]},
         "finishExperiment": {"id": live["experiment"], "status": "COMPLETED"},
         "setUniqueTag": {"versionId": live["version"], "tag": "new"},
@@ -169,6 +166,21 @@ def samples(world: World, actor: str) -> dict[str, dict[str, Any]]:
         "logEvents": {"events": [event]},
         **{DELETIONS[kind]: {"id": live[kind]} for kind in DELETIONS},
         **{DELETIONS[kind].replace("delete", "restore"): {"id": gone[kind]} for kind in DELETIONS},
+        **of_access(live, actor),
+    }
+
+
+def of_files(live: dict[str, str]) -> dict[str, dict[str, Any]]:
+    return {
+        "beginUpload": upload_of(live, "new"),
+        "resumeUpload": {"id": live["resumed"]},
+        "completeUpload": {"id": live["completed"]},
+        "abortUpload": {"id": live["aborted"]},
+    }
+
+
+def of_access(live: dict[str, str], actor: str) -> dict[str, dict[str, Any]]:
+    return {
         "grantRole": {"actorId": actor, "role": "READER", "namespaceId": live["namespace"]},
         "revokeRole": {"id": live["grant"]},
         "createServiceAccount": {"name": "new"},
