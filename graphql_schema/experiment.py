@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +9,17 @@ import strawberry
 
 from db import tables
 from db.read import value
-from db.read.link import best_checkpoint, by_column, children_by, latest_checkpoint
+from db.read.link import best_checkpoint, by_column, children_by, itself, latest_checkpoint
 from db.read.order import by_column as ordered_by
-from db.read.source import CHECKPOINT, EVENT_DURATION, EXPERIMENT
+from db.read.source import CHECKPOINT, EVENT_DURATION, EXPERIMENT, LEG
 from db.read.window import Window
 from graphql_schema import enums, listings
+from graphql_schema.checkpoint_retention import CheckpointRetention
 from graphql_schema.connection import Connection, many
 from graphql_schema.event import Event, EventDuration
 from graphql_schema.fields import Argument, column, computed, entity, listed, one, picked
 from graphql_schema.filters import plain
+from graphql_schema.leg import Leg
 from graphql_schema.node import DatasetUseType, Entity
 from graphql_schema.scalars import JSON, Cursor, MetricValue
 from graphql_schema.selection import Selected
@@ -26,17 +27,13 @@ from graphql_schema.selection import Selected
 if TYPE_CHECKING:
     from db.read.link import Link
     from graphql_schema.checkpoint import Checkpoint
+    from graphql_schema.resume_state import ResumeState
     from graphql_schema.version import ModelVersion
 
 CheckpointType = Annotated["Checkpoint", strawberry.lazy("graphql_schema.checkpoint")]
+ResumeStateType = Annotated["ResumeState", strawberry.lazy("graphql_schema.resume_state")]
 VersionType = Annotated["ModelVersion", strawberry.lazy("graphql_schema.version")]
 ExperimentType = Annotated["Experiment", strawberry.lazy("graphql_schema.experiment")]
-
-
-@strawberry.enum(description="Which end of a metric is the better one.")
-class MetricMode(enum.Enum):
-    MIN = strawberry.enum_value("MIN", description="The lesser, as of a loss.")
-    MAX = strawberry.enum_value("MAX", description="The greater, as of an accuracy.")
 
 
 def _best(selected: Selected) -> Link:
@@ -83,7 +80,21 @@ class Experiment(Entity):
         CHECKPOINT,
         _best,
         Argument("metric", str, "The key of a series on the checkpoints.", ...),
-        Argument("mode", MetricMode, "Which end is the better one.", MetricMode.MAX),
+        Argument("mode", enums.MetricMode, "Which end is the better one.", enums.MetricMode.MAX),
+    )
+    leg: int = column("How often it was resumed: the leg that it is on, 0 for the first.")
+    legs: list[Leg] = listed(
+        "Its resumptions, in their order; at most 1 000. What each left behind is read by `metrics(leg:)`.",
+        lambda _: Window(LEG, [ordered_by(tables.Leg, "number")], 1000, children_by("experiment_id"), True),
+    )
+    resume_state: ResumeStateType | None = picked(
+        "The latest complete checkpoint with everything that a job needs to go on from it, files included; null when"
+        " there is none.",
+        CHECKPOINT,
+        lambda _: latest_checkpoint,
+    )
+    checkpoint_retention: CheckpointRetention | None = one(
+        "Which of its checkpoints are kept; null when all are.", itself("checkpoint_retention"), contained=True
     )
     versions: Connection[VersionType] = many(
         "The model versions that it produced.", lambda: listings.MODEL_VERSIONS, children_by("experiment_id")

@@ -32,6 +32,7 @@ class MetricSeries:
 
     key: str = column("Its name on the object, such as `train/loss`.")
     kind: enums.MetricKind = column("What its values are.")
+    leg: int = column("0 on the run's line; n for what the n-th resumption of its experiment left behind.")
     count: SafeInt = column("How many points it has.")
     non_finite_count: SafeInt = column("How many of them are NaN or infinite.")
     first_step: SafeInt | None = column("The least step of its points.")
@@ -50,6 +51,11 @@ class MetricSeries:
     columns: MetricColumns | None = columns_field()
 
 
+LEG = Argument(
+    "leg", int | None, "0, or absent, for the run's line; n for what the n-th resumption of the experiment left behind."
+)
+
+
 def current_leg() -> Condition:
     """The summaries that lists and filters see."""
     return Compare("leg", "eq", constant(0, "integer"))
@@ -57,7 +63,8 @@ def current_leg() -> Condition:
 
 def series_scope(selected: Selected) -> Sequence[Condition]:
     """Conditions of `metrics(keys:, keyPrefix:, keyPattern:)`."""
-    conditions: list[Condition] = [current_leg()]
+    leg = given(selected, "leg")
+    conditions: list[Condition] = [Compare("leg", "eq", leg.bind("integer")) if leg else current_leg()]
     if keys := given(selected, "keys"):
         conditions.append(Compare("key", "in", keys.bind("text[]")))
     if prefix := given(selected, "keyPrefix"):
@@ -72,9 +79,10 @@ class MetricRead:
     """`metric(key:)`: one series of the object."""
 
     def plan(self, selected: Selected) -> Plan:
-        key = selected.arguments["key"].bind("text")
+        key, leg = selected.arguments["key"].bind("text"), given(selected, "leg")
         with selected.planner.repeated(1, 0.1):
-            return One(SERIES, series_by_key(key), selected.object(), contained=True)
+            link = series_by_key(key, leg.bind("integer") if leg else None)
+            return One(SERIES, link, selected.object(), contained=True)
 
 
 def metric_read() -> Any:
@@ -82,5 +90,5 @@ def metric_read() -> Any:
     return read_field(
         MetricRead(),
         "One of its metric series; null when there is none.",
-        [Argument("key", str, "Exactly.", ...)],
+        [Argument("key", str, "Exactly.", ...), LEG],
     )

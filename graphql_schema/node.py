@@ -15,7 +15,7 @@ from db.read.sql import Pieces, Statement
 from graphql_schema import listings
 from graphql_schema.connection import Connection, many
 from graphql_schema.fields import Argument, ComputedRead, column, given, one, read_field
-from graphql_schema.metric import MetricSeries, metric_read, series_scope
+from graphql_schema.metric import LEG, MetricSeries, metric_read, series_scope
 from graphql_schema.scalars import JSON, SafeInt
 from graphql_schema.selection import Selected
 
@@ -76,6 +76,7 @@ class Entity(Node):
                 "Only keys that a glob matches as a whole, such as `val/*`: `*` is any run of characters, `/` too, and"
                 " `?` any single one.",
             ),
+            LEG,
         ],
     )
     metric: MetricSeries | None = metric_read()

@@ -84,6 +84,12 @@ async def compact(database: Database, tenant_id: UUID, owner_id: UUID) -> int:
             return total
 
 
+async def compact_within(connection: asyncpg.Connection[Any], tenant_id: UUID, owner_id: UUID) -> None:
+    """The same in a transaction of the caller's, who is alone at the object: all that the tail has is moved."""
+    while (await _Pass(connection, tenant_id, owner_id).run()).is_full:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class _Moved:
     points: int = 0

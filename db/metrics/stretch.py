@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from db.metrics import segment, summary, tail
-from db.metrics.columns import NONE, Columns, Ints, together
+from db.metrics.columns import NONE, Columns, Ints, Mask, together
 from db.metrics.instant import microseconds, moment
 from db.metrics.segment import PART, SIZE
 from db.metrics.summary import Records
@@ -33,8 +33,17 @@ class Stretch:
 
     def between(self, begin: int, end: int) -> Stretch:
         """Some of the points."""
-        part = slice(begin, end)
-        return Stretch(self.columns.at(part), self.seqs[part], self.recorded[part])
+        return self.at(slice(begin, end))
+
+    def at(self, which: Mask | slice) -> Stretch:
+        """Those that are chosen."""
+        return Stretch(self.columns.at(which), self.seqs[which], self.recorded[which])
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """The points of a segment. When each was recorded is known no better than of the last."""
+        columns, seqs = segment.decode(row["data"])
+        return cls(columns, seqs, np.full(len(columns), microseconds(row["recorded_until"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +99,7 @@ class Grown:
     @classmethod
     def of(cls, row: Mapping[str, Any], after: Stretch) -> Self:
         """The points of a segment that was not full, and those that come after them."""
-        columns, seqs = segment.decode(row["data"])
-        recorded = np.full(len(columns), microseconds(row["recorded_until"]))
-        both = _joined([Stretch(columns, seqs, recorded), after])
-        return cls(row["series_id"], row["position"], both, row["data"])
+        return cls(row["series_id"], row["position"], joined([Stretch.of(row), after]), row["data"])
 
     def cut(self) -> Iterator[Grown]:
         """Segment by segment. Only one that will be written again is written as the one before it."""
@@ -102,7 +108,8 @@ class Grown:
             yield Grown(self.series_id, self.position + begin, points, self.like if len(points.seqs) < SIZE else None)
 
 
-def _joined(stretches: Sequence[Stretch]) -> Stretch:
+def joined(stretches: Sequence[Stretch]) -> Stretch:
+    """Points one behind the other."""
     return Stretch(
         together([one.columns for one in stretches]),
         np.concatenate([one.seqs for one in stretches]),

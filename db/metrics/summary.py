@@ -58,6 +58,15 @@ Records = npt.NDArray[np.void]
 _HEAD: Final = struct.Struct("<BI")
 
 
+def _bytes_of(name: str) -> str:
+    kind, offset = SUMMARY.fields[name][:2]  # type: ignore[index]
+    return f"substring(summary FROM {_HEAD.size + offset + 1} FOR {kind.itemsize})"
+
+
+PAST_SQL: Final = f"(coalesce(min_step > $3, false) AND {_bytes_of('stepped')} = {_bytes_of('count')})"
+"""Of a row of `metric_segment`, in SQL: whether all its points have a step, and one greater than `$3`."""
+
+
 def summarise(columns: Columns, size: int = PART) -> Records:
     """One record for each `size` points (`PART`, or a multiple). Positions count from the first of all points."""
     positions = np.arange(len(columns), dtype=np.int64)

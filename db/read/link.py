@@ -195,8 +195,9 @@ def is_series(statement: Statement, series: str, owner: str, key: str) -> str:
     )
 
 
-def series_by_key(key: Bind) -> Link:
-    """The current leg's series of that key."""
+def series_by_key(key: Bind, leg: Bind | None = None) -> Link:
+    """The series of that key: on the run's line, or of what a resumption left behind."""
     return lambda statement, parent, child: (
-        f"{child}.owner_id = {parent}.id AND {child}.key = {statement.bind(key)} AND {child}.leg = 0"
+        f"{child}.owner_id = {parent}.id AND {child}.key = {statement.bind(key)}"
+        f" AND {child}.leg = {statement.bind(leg) if leg else 0}"
     )

@@ -189,6 +189,7 @@ CHECKPOINT = _entity(tables.Checkpoint, "ckp", "CHECKPOINT", contained_in("exper
 DATASET = _entity(tables.Dataset, "dst", "DATASET")
 DATASET_USE = _entity(tables.DatasetUse, "use", "DATASET_USE", owned("id"))
 ARTIFACT = Source(tables.Artifact, "art", undeleted, placed_with("object_id", deletable=True), "ARTIFACT")
+LEG = Source(tables.Leg, "leg", always, owned("experiment_id"))
 FILE = Source(tables.File, "fil", always, file_visible)
 UPLOAD = Source(tables.Upload, "upl", always, in_readable_namespace, "UPLOAD")
 EVENT_DURATION = Source(

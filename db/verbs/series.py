@@ -1,4 +1,8 @@
-"""Series of metrics that are renamed or deleted."""
+"""Series of metrics that are renamed or deleted: those of the key on the run's line and on every leg that was left.
+
+Nobody else may rewrite the object's points meanwhile, for a resumption makes more series of the same keys. The object
+itself is not locked: who logs to a series may end a stall of its experiment, and locks the series first.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,8 @@ DELETE: Final = """
 async def rename(tx: Transaction, *, object_id: str, key: str, new_key: str) -> Result:
     """Give a series another key."""
     check_key(new_key, lambda: NEW_KEY)
-    owner = await entity.load_owner(tx, object_id, OBJECT)
+    owner = await entity.load_owner(tx, object_id, OBJECT, lock=False)
+    await rewriting.alone(tx.connection, owner.id)
     known = {row["key"] for row in await tx.fetch(NAMED, owner.id, [key, new_key])}
     if key not in known:
         raise _missing(owner, key)
@@ -55,7 +60,7 @@ async def rename(tx: Transaction, *, object_id: str, key: str, new_key: str) -> 
 
 async def delete(tx: Transaction, *, object_id: str, key: str) -> Result:
     """Delete a series and its points."""
-    owner = await entity.load_owner(tx, object_id, OBJECT)
+    owner = await entity.load_owner(tx, object_id, OBJECT, lock=False)
     await rewriting.alone(tx.connection, owner.id)
     await tx.execute(LOCK, owner.id, key)
     gone = await tx.fetchrow(DELETE, owner.id, key)

@@ -8,6 +8,7 @@ from typing import Any
 
 from db.errors import Invalid
 from db.names import check_name
+from db.policies import checkpoint_retention
 from db.text import check_text
 
 MAX_LABELS = 100
@@ -78,6 +79,7 @@ RULES: Mapping[str, Check] = {
     "stall_after": _seconds,
     "epoch": _finite,
     "raw_metric_days": _days,
+    "checkpoint_retention": checkpoint_retention.check,
 }
 """What is asked of a column's value. Columns without a rule are checked by their type alone."""
 

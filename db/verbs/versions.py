@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from db.errors import Conflict, Invalid, NameTaken
+from db.errors import Conflict, Invalid, NameTaken, NotFound
 from db.names import check_name
 from db.read.source import CHECKPOINT, EXPERIMENT, MODEL, MODEL_VERSION
 from db.transaction import Result, Transaction
@@ -27,7 +27,9 @@ UNCOUNTED: Final = 10**15
 BY_STRING = "SELECT id, deleted_at FROM model_version WHERE tenant_id = $1 AND model_id = $2 AND version = $3"
 """The versions of a model with a string: at most one is not deleted."""
 
-OWNER = "SELECT experiment_id FROM checkpoint WHERE tenant_id = $1 AND id = $2"
+OWNER = "SELECT experiment_id, deleted_at FROM checkpoint WHERE tenant_id = $1 AND id = $2 FOR SHARE"
+"""Whose a checkpoint is; held, for the rules of its experiment drop none that a version was made from."""
+
 LINKS = {"experiment_id": EXPERIMENT, "checkpoint_id": CHECKPOINT}
 
 COUNT_ON = "UPDATE model SET next_version = greatest(next_version, $3::bigint + 1) WHERE tenant_id = $1 AND id = $2"
@@ -111,7 +113,9 @@ async def _origin(
             origin[name] = await entity.linked(tx, source, given[name], (*where, spelled(name)))
     if origin["checkpoint_id"] is None:
         return origin
-    owner = await tx.fetchval(OWNER, origin["checkpoint_id"])
+    owner, deleted_at = (await tx.fetch(OWNER, origin["checkpoint_id"]))[0]
+    if deleted_at is not None and "checkpoint_id" in given:
+        raise NotFound("The checkpoint was deleted just now. Choose another.", path=(*where, "checkpointId"))
     if "experiment_id" not in given:
         origin["experiment_id"] = origin["experiment_id"] or owner
     if origin["experiment_id"] != owner:

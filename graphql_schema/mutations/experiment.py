@@ -9,10 +9,11 @@ import strawberry
 from strawberry import enum_value
 
 from db.access import Role
-from db.verbs import experiments
+from db.verbs import experiments, legs
 from graphql_schema import enums
 from graphql_schema.experiment import Experiment
 from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, retry_key, told
+from graphql_schema.mutations.checkpoint_retention import CheckpointRetentionInput
 from graphql_schema.mutations.inputs import DeleteInput, DeletePayload
 from graphql_schema.scalars import JSON, MetricValue, SafeInt
 
@@ -57,6 +58,9 @@ class CreateExperimentInput:
         description="How long it may be silent before it is STALLED, in seconds: 1 to 31 536 000; 600 when absent.",
         default=strawberry.UNSET,
     )
+    checkpoint_retention: CheckpointRetentionInput | None = optional(
+        "Which of its checkpoints are kept; all when absent."
+    )
     labels: list[str] | None = optional("Free words; at most 100.")
     metadata: JSON | None = optional("A JSON object that you own.")
     idempotency_key: str | None = retry_key()
@@ -79,6 +83,9 @@ class ExperimentPatch:
         name="stallAfterSeconds",
         description="How long it may be silent before it is STALLED, in seconds: 1 to 31 536 000.",
         default=strawberry.UNSET,
+    )
+    checkpoint_retention: CheckpointRetentionInput | None = optional(
+        "Which of its checkpoints are kept, in place of the old rules; null for all."
     )
     labels: list[str] | None = optional("All its labels, in place of the old ones.")
     metadata: JSON | None = optional("All its metadata, in place of the old; `logMetadata` adds to it.")
@@ -111,6 +118,16 @@ class RestoreExperimentInput:
     id: strawberry.ID = given("The experiment.")
     new_name: str | None = optional("A new name, when its own is in use again.")
     new_external_id: str | None = optional("A new external id, when its own is in use again.")
+    idempotency_key: str | None = retry_key()
+
+
+@strawberry.input(description="An experiment to resume: from a checkpoint or from a step.")
+class ResumeExperimentInput:
+    id: strawberry.ID = given("The experiment.")
+    checkpoint_id: strawberry.ID | None = optional(
+        "One of its complete checkpoints: it goes on from its step."
+    )
+    step: SafeInt | None = optional("The step to go on from, in the place of a checkpoint.")
     idempotency_key: str | None = retry_key()
 
 
@@ -161,6 +178,14 @@ class ExperimentMutations:
         experiments.finish,
         Role.WRITER,
         FinishExperimentInput,
+    )
+    resume_experiment: ExperimentPayload = mutation(
+        "Resume an experiment, whatever its status, from a checkpoint or a step: it is RUNNING again, on its next leg."
+        " Points past the step that were logged before leave the run's line and stay readable by `metrics(leg:)`; so"
+        " what the job logs again is not there twice. Send an `idempotencyKey` to be able to repeat it.",
+        legs.resume,
+        Role.WRITER,
+        ResumeExperimentInput,
     )
     delete_experiment: DeletePayload = mutation(
         "Delete an experiment; its checkpoints go out of sight with it, the versions that it produced do not.",

@@ -176,6 +176,9 @@ def of_files(live: dict[str, str]) -> dict[str, dict[str, Any]]:
         "resumeUpload": {"id": live["resumed"]},
         "completeUpload": {"id": live["completed"]},
         "abortUpload": {"id": live["aborted"]},
+        "commitCheckpoint": {"id": live["checkpoint"]},
+        "promoteCheckpoint": {"checkpointId": live["checkpoint"], "modelId": live["model"]},
+        "resumeExperiment": {"id": live["experiment"], "step": 0},
     }
 
 

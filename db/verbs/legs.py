@@ -1,0 +1,89 @@
+"""Experiments that are resumed from a step: what was logged past it leaves the run's line.
+
+Locks are taken in the order of who logs: series, sign of life, experiment. Before all of them comes the right to
+rewrite the object's points, which whoever logs does not need.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from db import tables
+from db.access import Role
+from db.errors import Invalid
+from db.identifiers import format_id
+from db.metrics import rewriting
+from db.metrics.compact import compact_within
+from db.metrics.leg import Leaving
+from db.metrics.stream import stream_of
+from db.read.source import CHECKPOINT, EXPERIMENT
+from db.transaction import Result, Transaction
+from db.verbs import entity
+from db.verbs.entity import Found, Path
+
+CHECKPOINT_ID: Final[Path] = ("input", "checkpointId")
+STEP: Final[Path] = ("input", "step")
+
+HOLD: Final = """
+    SELECT FROM series WHERE tenant_id = $1 AND owner_id = $2 AND leg = 0 ORDER BY key COLLATE "C" FOR UPDATE
+"""
+"""Wait for who logs just now, and let nobody log until this is done; in the order in which calls lock series."""
+
+BEAT: Final = "UPDATE heartbeat SET at = greatest(at, $3) WHERE tenant_id = $1 AND experiment_id = $2"
+
+
+async def resume(tx: Transaction, *, id: str, checkpoint_id: str | None = None, step: int | None = None) -> Result:
+    """Begin a new leg behind a step, or behind the step of a checkpoint."""
+    seen = await entity.load(tx, EXPERIMENT, id, lock=False)
+    checkpoint, from_step = await _start(tx, seen, checkpoint_id, step)
+    await rewriting.alone(tx.connection, seen.id)
+    await compact_within(tx.connection, tx.tenant_id, seen.id)
+    await tx.execute(HOLD, seen.id)
+    await tx.execute(BEAT, seen.id, tx.now)
+    found = await entity.load(tx, EXPERIMENT, id)
+    # What was logged until the series were held.
+    await compact_within(tx.connection, tx.tenant_id, seen.id)
+    number = found.row["leg"] + 1
+    await Leaving(tx.connection, tx.tenant_id, found.id, from_step, number, tx.now).run()
+    await _begin(tx, found, number, from_step, checkpoint)
+    return {"experiment": found.id}
+
+
+async def _start(
+    tx: Transaction, experiment: Found, checkpoint_id: str | None, step: int | None
+) -> tuple[UUID | None, int]:
+    """The checkpoint, if it is one, and the step.
+
+    Raises:
+        Invalid: neither or both are given, or no job can resume this experiment from the checkpoint.
+    """
+    if checkpoint_id is None:
+        if step is None:
+            raise Invalid("Say from where it goes on: give `checkpointId` or `step`.", path=CHECKPOINT_ID)
+        return None, step
+    if step is not None:
+        raise Invalid("Give `checkpointId` or `step`, not both.", path=STEP)
+    row = (await entity.load(tx, CHECKPOINT, checkpoint_id, CHECKPOINT_ID, role=Role.READER)).row
+    if row["experiment_id"] != experiment.id:
+        raise Invalid("The checkpoint is of another experiment. Give one of this.", path=CHECKPOINT_ID)
+    if row["status"] != "READY":
+        raise Invalid("The checkpoint is not complete. Commit it, or give another.", path=CHECKPOINT_ID)
+    if row["step"] is None:
+        raise Invalid("The checkpoint has no step. Give the `step` to go on from.", path=CHECKPOINT_ID)
+    return row["id"], row["step"]
+
+
+async def _begin(tx: Transaction, found: Found, number: int, from_step: int, checkpoint: UUID | None) -> None:
+    """Note the new leg; the experiment runs again, whatever had become of it."""
+    leg = {"number": number, "from_step": from_step, "checkpoint_id": checkpoint}
+    await tx.insert(tables.Leg, experiment_id=found.id, started_at=tx.now, started_by=tx.caller.actor_id, **leg)
+    changes: dict[str, Any] = {"leg": number, "status": "RUNNING", "ended_at": None}
+    revision = found.row["revision"] + 1
+    await tx.update(tables.Experiment, found.id, **changes, updated_at=tx.now, revision=revision)
+    before = entity.shown({name: found.row[name] for name in changes}, EXPERIMENT)
+    after = entity.shown(changes, EXPERIMENT) | {"fromStep": from_step}
+    if checkpoint is not None:
+        after["checkpointId"] = format_id(CHECKPOINT.prefix, checkpoint)
+    entity.note(tx, "UPDATE", EXPERIMENT, found.home, found.id, name=found.name, before=before, after=after)
+    tx.touch(stream_of(found.id))

@@ -1,0 +1,43 @@
+"""By which rules checkpoints of an experiment are kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from db.read.checkpoint import retention
+from db.read.link import itself
+from db.read.source import EXPERIMENT
+from graphql_schema import enums
+from graphql_schema.fields import computed, entity, one
+from graphql_schema.scalars import SafeInt
+
+
+def _rule(description: str, path: str) -> Any:
+    """A value inside the rules."""
+    return computed(description, partial(retention, path))
+
+
+@entity(EXPERIMENT)
+class KeepBest:
+    """Keep the checkpoints whose own metric is best; those without the metric do not take part."""
+
+    metric: str = _rule("The key of a series on the checkpoints; its last value counts.", "{keepBest,metric}")
+    mode: enums.MetricMode = _rule("Which end is the better one.", "{keepBest,mode}")
+    count: SafeInt = _rule("How many of them.", "{keepBest,count}")
+
+
+@entity(EXPERIMENT)
+class CheckpointRetention:
+    """Which checkpoints are kept: those that any of the rules keeps.
+
+    Kept whatever the rules say are pinned ones, those that a model version was made from, the latest complete one, and
+    those that are PENDING for less than a week. The server deletes the others, some minutes after they fell out, and
+    their bytes a day later unless they are restored.
+    """
+
+    keep_last: SafeInt | None = _rule("So many complete ones with the greatest steps.", "{keepLast}")
+    keep_best: KeepBest | None = one(
+        "Those whose metric is best.", itself("checkpoint_retention -> 'keepBest'"), contained=True
+    )
+    keep_every: SafeInt | None = _rule("Those whose step this number divides.", "{keepEvery}")
