@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
@@ -16,8 +15,9 @@ from db.blobs.store import CHUNK
 from db.errors import StoreUnavailable
 from tests.s3 import fault_proxy, files
 from tests.s3.fault_proxy import Fault, FaultProxy
-from tests.s3.server import REGION, S3Server, serving
+from tests.s3.server import REGION, S3Server
 
+PATIENT = Limits(attempts=1)
 ONE_TRY = Limits(attempts=1, connect_seconds=2, read_seconds=0.5, wait_seconds=5)
 SOME_TRIES = Limits(attempts=3, connect_seconds=2, read_seconds=0.5, wait_seconds=5)
 SMALL, LONG = 3_000, files.PART_SIZE + 7
@@ -26,16 +26,9 @@ BODIES = (Fault.TRUNCATED, Fault.RESET_AT_99, Fault.HANG_IN_BODY)
 SEEDS = range(6)
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    folder: Path = tmp_path_factory.mktemp("s3")
-    with serving(folder) as server:
-        yield server
-
-
 @pytest.fixture
-async def proxy(s3: S3Server) -> AsyncIterator[FaultProxy]:
-    async with fault_proxy.between(s3.address) as proxy:
+async def proxy(s3_server: S3Server) -> AsyncIterator[FaultProxy]:
+    async with fault_proxy.between(s3_server.address) as proxy:
         yield proxy
 
 
@@ -69,8 +62,8 @@ class Stores:
 
 
 @pytest.fixture
-async def stores(s3: S3Server, proxy: FaultProxy) -> AsyncIterator[Stores]:
-    stores = Stores(s3, proxy)
+async def stores(s3_server: S3Server, proxy: FaultProxy) -> AsyncIterator[Stores]:
+    stores = Stores(s3_server, proxy)
     yield stores
     await stores.aclose()
 
@@ -89,7 +82,8 @@ async def _life(client: httpx.AsyncClient, store: S3Store, straight: S3Store, si
 async def test_any_one_call_may_fail_once(
     stores: Stores, proxy: FaultProxy, client: httpx.AsyncClient, size: int
 ) -> None:
-    store, straight = await stores.faulty(), await stores.straight()
+    store, straight = await stores.faulty(PATIENT), await stores.straight()
+    client.timeout = httpx.Timeout(30)
     for _ in range(2):  # The first of a store looks for the bucket, too.
         proxy.begin(fault_proxy.nothing)
         await _life(client, store, straight, size)
