@@ -32,8 +32,9 @@ KEPT: Final = timedelta(days=7)
 
 SAME = """
     SELECT id FROM upload WHERE tenant_id = $1 AND artifact_id = $2 AND spec = $3 AND status IN ('OPEN', 'VERIFYING')
+    FOR NO KEY UPDATE
 """
-"""The upload of the same files to the same artifact that is under way."""
+"""The upload of the same files to the same artifact that is under way, and is not being given up."""
 
 AT_HAND = """
     SELECT b.digest, b.id FROM blob b
@@ -43,8 +44,12 @@ AT_HAND = """
             JOIN namespace n ON n.tenant_id = $1 AND n.id = a.namespace_id AND n.visible
             WHERE f.tenant_id = $1 AND f.blob_id = b.id AND ($3::uuid[] IS NULL OR n.lineage && $3)
         )
+    ORDER BY b.digest FOR SHARE OF b
 """
-"""Bytes that are stored already, in files that the caller may read: from others' nobody learns that they exist."""
+"""Bytes that are stored already, in files that the caller may read: from others' nobody learns that they exist.
+
+They are held until the upload that needs them is there to be seen by who sweeps.
+"""
 
 # fmt: off
 FILE_COLUMNS = (
@@ -186,7 +191,8 @@ STALE: Final = timedelta(seconds=60)
 LOST = """
     UPDATE upload_file f SET is_stored = false, received = '{}', blob_id = gen_random_uuid()
     WHERE f.tenant_id = $1 AND f.upload_id = $2 AND f.is_stored
-        AND EXISTS (SELECT FROM blob b WHERE b.tenant_id = $1 AND b.id = f.blob_id AND b.doomed_at IS NOT NULL)
+        AND EXISTS (SELECT FROM blob b WHERE b.tenant_id = $1 AND b.id = f.blob_id
+            AND (b.doomed_at IS NOT NULL OR b.damaged_at IS NOT NULL))
 """
 """Bytes that were at hand when the upload was begun, and are not any more."""
 
@@ -199,6 +205,21 @@ ABSENT = """
 """Files whose parts did not all arrive, and how many did not."""
 
 TO_KEEP = "SELECT * FROM upload_file WHERE tenant_id = $1 AND upload_id = $2 ORDER BY number"
+
+DOOM_DAMAGED = """
+    UPDATE blob SET doomed_at = $3 WHERE tenant_id = $1 AND id IN (
+        SELECT id FROM blob WHERE tenant_id = $1 AND digest = ANY($2::text[]) AND damaged_at IS NOT NULL
+            AND doomed_at IS NULL ORDER BY digest FOR UPDATE
+    ) RETURNING id
+"""
+"""Blobs of these digests whose bytes were found missing or wrong make room for right ones."""
+
+HEAL = """
+    UPDATE file f SET blob_id = new.id, verified_at = $3 FROM blob old, blob new
+    WHERE f.tenant_id = $1 AND f.blob_id = old.id AND old.tenant_id = $1 AND old.id = ANY($2::uuid[])
+        AND new.tenant_id = $1 AND new.digest = old.digest AND new.doomed_at IS NULL
+"""
+"""Files that consisted of those consist of the right ones."""
 
 NEW_BLOBS = """
     INSERT INTO blob (tenant_id, id, digest, size, part_size, part_digests, stored_at, verified_at)
@@ -263,8 +284,7 @@ async def complete(tx: Transaction, *, id: str) -> Result:
         raise Again
     artifact = await entity.load(tx, ARTIFACT, artifact_text(found.row["artifact_id"]))
     await require_room(tx, artifact.home, found.row["total_size"], entity.ID, excluding=found.id)
-    await tx.execute(NEW_BLOBS, found.id, tx.now)
-    blobs = {row["digest"]: row["id"] for row in await tx.fetch(BLOBS, [row["digest"] for row in rows])}
+    blobs = await _blobs(tx, found.id, [row["digest"] for row in rows])
     if any(row["digest"] not in blobs for row in rows):
         raise Again
     stored = {row["path"]: _stored(row, blobs) for row in rows}
@@ -274,6 +294,15 @@ async def complete(tx: Transaction, *, id: str) -> Result:
     await _note(tx, artifact, found, before, after)
     await tx.update(tables.Upload, found.id, status="READY", finished_at=tx.now, verifying_since=None)
     return {**result, "spare": [row["number"] for row in rows if blobs[row["digest"]] != row["blob_id"]]}
+
+
+async def _blobs(tx: Transaction, upload: UUID, digests: Sequence[str]) -> dict[str, UUID]:
+    """The blobs of an upload's verified bytes, held; those of damaged ones are replaced."""
+    damaged = [row["id"] for row in await tx.fetch(DOOM_DAMAGED, digests, tx.now)]
+    await tx.execute(NEW_BLOBS, upload, tx.now)
+    if damaged:
+        await tx.execute(HEAL, damaged, tx.now)
+    return {row["digest"]: row["id"] for row in await tx.fetch(BLOBS, digests)}
 
 
 def _stored(row: Mapping[str, Any], blobs: Mapping[str, UUID]) -> File:

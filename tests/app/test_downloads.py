@@ -216,6 +216,23 @@ async def test_a_flipped_bit_breaks_the_transfer(
     assert artifact["allFiles"] == [{"path": "a", "isDamaged": True}, {"path": "b", "isDamaged": False}]
 
 
+async def test_damaged_bytes_that_come_again_heal(
+    uploader: Uploader, run: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "s3" in request.node.name:
+        pytest.skip("bytes on disk are flipped here")
+    data = os.urandom(1_000)
+    urls = await stored(uploader, run, {"a": data})
+    (path,) = [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+    path.write_bytes(b"wrong" + data[5:])
+    with pytest.raises(httpx.RemoteProtocolError):
+        await get(uploader, urls["a"])
+    payload = await uploader.upload(run, "again", {"b": data})
+    (again,) = payload["artifact"]["files"]["nodes"]
+    for url in (urls["a"], again["downloadUrl"]):
+        assert (await get(uploader, url)).content == data
+
+
 # --- Who may ---
 
 
