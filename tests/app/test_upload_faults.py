@@ -34,6 +34,16 @@ TRIES: Final = 60
 ONCE: Final = (Fault.INTERNAL_ERROR, Fault.LOST_ANSWER, Fault.EXPIRED)
 AT_ONCE: Final = purge.Ages(deleted=timedelta(0), retired=timedelta(0))
 DELETE = """mutation ($input: DeleteInput!) { deleteArtifact(input: $input) { userErrors { code message } } }"""
+CREATE_CHECKPOINT = """mutation ($input: CreateCheckpointInput!) {
+  createCheckpoint(input: $input) { checkpoint { id } userErrors { code message } } }"""
+COMMIT = """mutation ($input: CommitCheckpointInput!) {
+  commitCheckpoint(input: $input) { checkpoint { status } userErrors { code message } } }"""
+CREATE_MODEL = """mutation ($input: CreateModelInput!) {
+  createModel(input: $input) { model { id } userErrors { code message } } }"""
+PROMOTE = """mutation ($input: PromoteCheckpointInput!) {
+  promoteCheckpoint(input: $input) { modelVersion { id } userErrors { code message } } }"""
+DELETE_VERSION = """mutation ($input: DeleteInput!) {
+  deleteModelVersion(input: $input) { userErrors { code message } } }"""
 LOG = """mutation ($input: LogMetricsInput!) { logMetrics(input: $input) { userErrors { code message } } }"""
 
 
@@ -77,10 +87,10 @@ class Stubborn:
                 assert failed.code in PASSING, failed  # noqa: PT017 - others are errors of ours
         return await self.change(query, **given)
 
-    async def upload(self, run: str, name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    async def upload(self, run: str, name: str, files: Mapping[str, bytes], **also: Any) -> dict[str, Any]:
         """The payload of `completeUpload`."""
         told = [announced(path, data, PART) for path, data in files.items()]
-        begun = await self.again(BEGIN, objectId=run, name=name, files=told)
+        begun = await self.again(BEGIN, objectId=run, name=name, files=told, **also)
         upload, parts = begun["upload"]["id"], begun["parts"]
         for _ in range(TRIES):
             await self.send(parts, files)
@@ -228,6 +238,25 @@ async def test_any_one_call_of_a_deletion_may_fail_once(
         proxy.begin(fault_proxy.nothing)
         assert await kept(database) == []
         assert await sweep.unused(database, tenant, later, grace=timedelta(0)) == (sweep.Amount(), sweep.Amount())
+
+
+async def test_commits_promotions_and_deletions_ask_nothing_of_s3(
+    client: Stubborn, run: str, proxy: FaultProxy, database: Database
+) -> None:
+    files = _files()
+    made = await client.change(CREATE_CHECKPOINT, experimentId=run, step=7, expectedShards=1)
+    checkpoint = made["checkpoint"]["id"]
+    proxy.begin(fault_proxy.seeded(1, faults=ONCE))
+    await client.upload(checkpoint, "shard", files, shard=0)
+    proxy.begin(fault_proxy.every(Fault.RESET))
+    model = (await client.change(CREATE_MODEL, name="net"))["model"]["id"]
+    for _ in range(2):
+        assert (await client.change(COMMIT, id=checkpoint))["checkpoint"]["status"] == "READY"
+    version = (await client.change(PROMOTE, checkpointId=checkpoint, modelId=model))["modelVersion"]["id"]
+    await client.change(DELETE_VERSION, id=version)
+    assert proxy.calls == []
+    proxy.begin(fault_proxy.nothing)
+    assert len(await kept(database)) == len(files)
 
 
 async def test_metrics_are_written_while_s3_hangs(client: Stubborn, run: str, proxy: FaultProxy) -> None:
