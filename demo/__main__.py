@@ -1,31 +1,64 @@
-"""Train networks on handwritten digits side by side, register the best, and ask how they did."""
+"""Train networks on handwritten digits side by side, kill that in the middle, go on, register the best, and ask."""
 
 from __future__ import annotations
 
 import argparse
+import random
+import signal
+import subprocess
 import sys
-import threading
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
-from demo import digits, job, mutations, results
+from demo import digits, files, job, mutations, results, state, trainer
 from demo.connection import Connection, DemoFailed
+from demo.settings import NAMESPACE, SETTINGS, jobs
 
-NAMESPACE = "demo/digits"
-FOLDER = Path(".modelbox") / "demo"
-SECONDS = 30.0
-SEEDS = (7, 8)
-COMMON = {"activation": "relu", "weight_decay": 1e-4, "batch_size": digits.BATCH_SIZE}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "small": {**COMMON, "hidden": [16], "optimizer": {"name": "adam", "lr": 0.003}},
-    "wide": {**COMMON, "hidden": [96], "optimizer": {"name": "adam", "lr": 0.003}},
-    "deep": {**COMMON, "hidden": [64, 32], "optimizer": {"name": "sgd", "lr": 0.05}},
+SECONDS: Final = 30.0
+LOOK: Final = 0.05
+LATEST_KILL: Final = 0.15
+"""The part of the training that may pass between the first checkpoint and the kill."""
+
+MADE: Final = """
+query ($path: String!, $names: [String!]!) {
+  experiments(namespace: $path, first: 10, filter: {name: {in: $names}}) {
+    nodes {
+      id name leg status
+      checkpoints(first: 1, filter: {status: {eq: READY}}) { totalCount }
+      latestCheckpoint { artifacts(first: 1) { nodes { files(first: 2) { nodes { path digest } } } } }
+      bestCheckpoint(metric: "validation/accuracy") {
+        id metric(key: "validation/accuracy") { last }
+        artifacts(first: 1) { nodes { files(first: 2) { nodes { path digest downloadUrl } } } }
+      }
+    }
+  }
 }
+"""
+
+
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished job, and the best of its checkpoints: that is what is worth registering."""
+
+    name: str
+    experiment: str
+    checkpoint: str
+    weights: dict[str, Any]
+    accuracy: float
+
+    @property
+    def setting(self) -> str:
+        """The setting that it is of."""
+        return self.name.partition("-")[0]
 
 
 def main() -> None:
@@ -37,78 +70,143 @@ def main() -> None:
         report(Connection.from_environment(), seconds)
     except DemoFailed as error:
         sys.exit(f"The demo stopped. {error}")
-    except (KeyboardInterrupt, job.Stopped):
+    except (KeyboardInterrupt, Interrupted):
         sys.exit("Stopped: the experiments that had not ended are KILLED now.")
 
 
 def report(server: Connection, seconds: float) -> None:
     """Everything, from data to the answers."""
     server.send("{ server { version } }")  # Says at once when there is none; later calls have more patience.
-    data = digits.splits()
-    datasets = {role: dataset(server, role, split) for role, split in data.items()}
-    plan = job.Plan(NAMESPACE, data, datasets, FOLDER, seconds, threading.Event())
+    stamp = datetime.now().strftime("%m%d-%H%M%S")  # noqa: DTZ005 - a name for people
+    wanted = jobs(stamp)
     print(
-        f"Training {len(SETTINGS) * len(SEEDS)} networks side by side into {NAMESPACE}, for {seconds:.0f} s."
+        f"Training {len(wanted)} networks side by side into {NAMESPACE}, for {seconds:.0f} s."
         "\nWatch them in a second terminal:  make watch"
-        f"\nor in a browser:                  {server.url.removesuffix('graphql')}live\n"
+        f"\nor in a browser:                  {server.url.removesuffix('graphql')}live\n",
+        flush=True,
     )
-    finished = trained(server, plan)
-    best = [
-        max((each for each in finished if each.setting == name), key=lambda each: each.accuracy) for name in SETTINGS
-    ]
-    register(server, best, data["test"], datasets["test"])
+    train_and_kill(server, stamp, seconds)
+    train(stamp, seconds)
+    made = {each["name"]: each for each in ask(server, wanted)}
+    compare_with_unbroken(made, wanted)
+    finished = [_finished(each) for each in made.values()]
+    best = [max((f for f in finished if f.setting == name), key=lambda each: each.accuracy) for name in SETTINGS]
+    register(server, best, wanted)
     results.show(server, NAMESPACE, [each.experiment for each in finished], [each.experiment for each in best])
 
 
-def trained(server: Connection, plan: job.Plan) -> list[job.Finished]:
-    """Every setting with every seed, all at once."""
-    stamp = datetime.now().strftime("%m%d-%H%M%S")  # noqa: DTZ005 - a name for people
-    jobs = [
-        (name, f"{name}-{seed}-{stamp}", {**setting, "seed": seed})
-        for name, setting in SETTINGS.items()
-        for seed in SEEDS
-    ]
-    # The networks are so small that more threads for one of them only get into the way of the others.
-    with threadpool_limits(1), ThreadPoolExecutor(len(jobs)) as pool:
-        running = [pool.submit(job.run, server, plan, *each) for each in jobs]
-        try:
-            return [each.result() for each in running]
-        except BaseException:
-            plan.stop.set()
-            raise
+# --- Training, in a process of its own ---
 
 
-def dataset(server: Connection, role: str, split: digits.Split) -> str:
-    """The dataset's id; the same data is the same dataset at every run."""
-    wanted = {"namespace": NAMESPACE, "name": f"digits-{role}", "digest": split.digest, "profile": split.profile}
-    schema = {"columns": {"image": "64 × float64 in 0–1", "digit": "int64 in 0–9"}}
-    id_: str = server.change(mutations.CREATE_DATASET, {**wanted, "schema": schema})["dataset"]["id"]
-    return id_
+def begun(stamp: str, seconds: float) -> subprocess.Popen[bytes]:
+    """The process that trains."""
+    return subprocess.Popen([sys.executable, "-m", "demo.trainer", stamp, str(seconds)])
 
 
-def register(server: Connection, finished: Iterable[job.Finished], test: digits.Split, dataset_id: str) -> None:
+def train_and_kill(server: Connection, stamp: str, seconds: float) -> None:
+    """Train until there are checkpoints, and a while longer; then kill −9, whatever is being done at that moment."""
+    process, wanted = begun(stamp, seconds), jobs(stamp)
+    try:
+        while process.poll() is None and not any(each["checkpoints"]["totalCount"] for each in ask(server, wanted)):
+            time.sleep(LOOK)
+        time.sleep(random.random() * LATEST_KILL * seconds)  # noqa: S311 - no secret
+    except BaseException:
+        _end(process)
+        raise
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+        print("\nThe training was killed (kill -9), whatever it was at. It is begun again.\n", flush=True)
+    elif process.returncode:
+        raise DemoFailed("The training failed; it said above why.")
+    process.wait()
+
+
+def train(stamp: str, seconds: float) -> None:
+    """Train to the end, or go on with what was begun."""
+    process = begun(stamp, seconds)
+    try:
+        code = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if code == trainer.STOPPED:
+        raise Interrupted
+    if code:
+        raise DemoFailed("The training failed; it said above why.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has ended its experiments; whoever pressed Ctrl-C told it, too, or is told for."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def ask(server: Connection, wanted: dict[str, dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """What the server has of the jobs."""
+    found: Sequence[dict[str, Any]] = server.look(MADE, path=NAMESPACE, names=list(wanted))["experiments"]["nodes"]
+    return found
+
+
+# --- What came of it ---
+
+
+def compare_with_unbroken(made: dict[str, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> None:
+    """Train all once more, here and without a break, and hold the final weights against those on the server.
+
+    Raises DemoFailed when a bit differs.
+    """
+    data = digits.splits()
+    for name, hyperparameters in wanted.items():
+        training = digits.Training.begun(hyperparameters)
+        with threadpool_limits(1):
+            for _ in training.steps(data, job.EPOCHS):
+                pass
+        here = files.digest_of(state.saved(training)[state.WEIGHTS])
+        there = _weights(made[name]["latestCheckpoint"])["digest"]
+        if here != there:
+            raise DemoFailed(f"{name} ended with other weights than an unbroken training: {there}, not {here}.")
+    resumed = sum(each["leg"] > 0 for each in made.values())
+    print(f"\n{resumed} of {len(made)} trainings were killed and went on.")
+    print(f"The final weights of all {len(made)} are, bit for bit, those of trainings without a break.")
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    [artifact] = checkpoint["artifacts"]["nodes"]
+    found: dict[str, Any] = next(file for file in artifact["files"]["nodes"] if file["path"] == state.WEIGHTS)
+    return found
+
+
+def _finished(made: dict[str, Any]) -> Finished:
+    best = made["bestCheckpoint"]
+    return Finished(made["name"], made["id"], best["id"], _weights(best), best["metric"]["last"])
+
+
+def register(server: Connection, finished: Sequence[Finished], wanted: dict[str, dict[str, Any]]) -> None:
     """A version for each network, judged on the test data; the best becomes `prod`."""
-    wanted = {"namespace": NAMESPACE, "name": "digit-reader", "task": "image-classification"}
-    model = server.change(mutations.CREATE_MODEL, wanted)["model"]["id"]
-    judged = [(version_of(server, model, each, test, dataset_id), each.accuracy) for each in finished]
+    given = {"namespace": NAMESPACE, "name": "digit-reader", "task": "image-classification"}
+    model = server.change(mutations.CREATE_MODEL, given)["model"]["id"]
+    test = digits.splits()["test"]
+    dataset = trainer.dataset(server, "test", test)
+    judged = [(version_of(server, model, each, wanted[each.name], dataset), each.accuracy) for each in finished]
     best, score = max(judged, key=lambda pair: pair[1])
     tagged = server.change(mutations.SET_UNIQUE_TAG, {"versionId": best, "tag": "prod"})["modelVersion"]
     print(f"\nVersion {tagged['version']} is now {', '.join(tagged['uniqueTags'])} (validation accuracy {score:.3f})")
 
 
-def version_of(server: Connection, model: str, made: job.Finished, test: digits.Split, dataset_id: str) -> str:
-    """Register what a job made: its files, its metadata, and how well it does on the test data."""
-    origin = {"experimentId": made.experiment, "checkpointId": made.checkpoint}
-    wanted = {"modelId": model, "framework": "SKLEARN", **origin}
-    id_: str = server.change(mutations.CREATE_VERSION, wanted)["modelVersion"]["id"]
-    job.track(server, id_, "weights", "MODEL", made.weights)
-    use = {"objectId": id_, "datasetId": dataset_id, "role": "test"}
+def version_of(server: Connection, model: str, made: Finished, hyperparameters: dict[str, Any], dataset: str) -> str:
+    """Promote a checkpoint, whose files the version shares, and note how well it does on the test data."""
+    wanted = {"modelId": model, "checkpointId": made.checkpoint, "framework": "SKLEARN"}
+    id_: str = server.change(mutations.PROMOTE_CHECKPOINT, wanted)["modelVersion"]["id"]
+    use = {"objectId": id_, "datasetId": dataset, "role": "test"}
     used = server.change(mutations.USE_DATASET, use)["datasetUse"]["id"]
-    accuracy = float(made.model.score(test.images, test.digits))
+    data = digits.splits()
+    network = state.reader(hyperparameters, data["train"], files.download(server, made.weights))
+    accuracy = float(network.score(data["test"].images, data["test"].digits))
     for object_id in (id_, used):
         points = [{"key": "test/accuracy", "value": accuracy}]
         server.change(mutations.LOG_METRICS, {"objectId": object_id, "points": points})
-    notes = {"layers": list(made.model.coefs_[0].shape), "export/format": "npz"}
+    notes = {"layers": list(network.coefs_[0].shape), "export/format": "npz"}
     server.change(mutations.LOG_METADATA, {"objectId": id_, "metadata": notes})
     return id_
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
@@ -64,17 +66,51 @@ class Connection:
         While no server answers it is sent again: a writer's sequence or a key makes that safe. Raises DemoFailed.
         """
         wanted = input if "writer" in input else {"idempotencyKey": str(uuid4()), **input}
-        (payload,) = self._sent(query, wanted).values()
+        return self.repeat(query, wanted)
+
+    def repeat(self, query: str, input: dict[str, Any]) -> dict[str, Any]:
+        """The same for a mutation that changes nothing when it is sent again, and takes no key."""
+        (payload,) = self.look(query, input=input).values()
         for error in payload["userErrors"]:
             raise DemoFailed(f"{error['code']}: {error['message']}")
-        changed: dict[str, Any] = payload
-        return changed
+        found: dict[str, Any] = payload
+        return found
 
-    def _sent(self, query: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    def put(self, reference: str, content: bytes, headers: dict[str, str]) -> None:
+        """Send bytes to a place that the server named. Raises DemoFailed."""
+        self._transfer(urllib.request.Request(*self._place(reference, content, headers), method="PUT"))  # noqa: S310
+
+    def get(self, reference: str) -> bytes:
+        """The bytes at a place that the server named. Raises DemoFailed."""
+        return self._transfer(urllib.request.Request(*self._place(reference, None, {})))  # noqa: S310
+
+    def _place(self, reference: str, content: bytes | None, headers: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
+        """What is relative is our server's, and gets our token; what is not is the store's, and must not see it."""
+        ours = not urllib.parse.urlsplit(reference).netloc
+        token = {"Authorization": f"Bearer {self.token}"} if ours and self.token else {}
+        return urllib.parse.urljoin(self.url, reference), content, {**headers, **token}
+
+    def _transfer(self, request: urllib.request.Request) -> bytes:
         limit = time.monotonic() + PATIENCE
         while True:
             try:
-                return self.send(query, input=wanted)
+                with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the server named it
+                    content: bytes = response.read()
+                    return content
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or time.monotonic() > limit:
+                    raise DemoFailed(_refusal(error)) from error
+            except (OSError, http.client.HTTPException) as error:
+                if time.monotonic() > limit:
+                    raise NotThere(f"No server answers at {self.url} ({error}).") from error
+            time.sleep(PAUSE)
+
+    def look(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The same as `send`; while no server answers, it is sent again. Raises DemoFailed."""
+        limit = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.send(query, **variables)
             except NotThere:
                 if time.monotonic() > limit:
                     raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,17 +70,29 @@ def network(hyperparameters: dict[str, Any]) -> MLPClassifier:
     )
 
 
-def training(
-    model: MLPClassifier, data: dict[str, Split], hyperparameters: dict[str, Any], epochs: int
-) -> Iterator[dict[str, float]]:
-    """Train for so many passes over the data; the metrics of each step, and at the end of a pass those of all data."""
-    train = data["train"]
-    order = np.random.default_rng(hyperparameters["seed"])
-    for _ in range(epochs):
-        *steps, last = batches(len(train.digits), order)
-        for rows in steps:
-            yield {"train/loss": step(model, train, rows)}
-        yield {"train/loss": step(model, train, last), **judged(model, data)}
+@dataclass
+class Training:
+    """A network on its way: with the optimizer inside it, and where the random order of the examples stands."""
+
+    model: MLPClassifier
+    order: np.random.Generator
+    epoch: int = 0
+
+    @classmethod
+    def begun(cls, hyperparameters: dict[str, Any]) -> Training:
+        """One that has learned nothing yet."""
+        return cls(network(hyperparameters), np.random.default_rng(hyperparameters["seed"]))
+
+    def steps(self, data: dict[str, Split], epochs: int) -> Iterator[dict[str, float]]:
+        """Train until so many passes are done; the metrics of each step, and after a pass those of all data."""
+        train = data["train"]
+        while self.epoch < epochs:
+            *rest, last = batches(len(train.digits), self.order)
+            for rows in rest:
+                yield {"train/loss": step(self.model, train, rows)}
+            loss = step(self.model, train, last)
+            self.epoch += 1
+            yield {"train/loss": loss, **judged(self.model, data)}
 
 
 def batches(count: int, order: np.random.Generator) -> list[Labels]:
@@ -103,22 +114,4 @@ def judged(model: MLPClassifier, data: dict[str, Split]) -> dict[str, float]:
         "train/accuracy": float(model.score(train.images, train.digits)),
         "validation/loss": float(log_loss(validation.digits, model.predict_proba(validation.images), labels=CLASSES)),
         "validation/accuracy": float(model.score(validation.images, validation.digits)),
-    }
-
-
-def save(model: MLPClassifier, path: Path) -> dict[str, Any]:
-    """Write the weights as plain arrays; what is to be tracked of the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    layers = zip(model.coefs_, model.intercepts_, strict=True)
-    arrays = {
-        f"{name}{number}": array for number, pair in enumerate(layers) for name, array in zip("wb", pair, strict=True)
-    }
-    np.savez(path, **arrays)
-    content = path.read_bytes()
-    return {
-        "path": path.name,
-        "uri": path.resolve().as_uri(),
-        "size": len(content),
-        "digest": "sha256:" + hashlib.sha256(content).hexdigest(),
-        "mediaType": "application/x-npz",
     }

@@ -1,4 +1,7 @@
-"""One training job, reported while it runs: experiment, metrics, events, checkpoints and their files."""
+"""One training job, reported while it runs: experiment, metrics, events, and checkpoints with their files.
+
+Killed at any moment and run again, it goes on from its latest checkpoint, and ends with the same network.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sklearn
-from sklearn.neural_network import MLPClassifier
 
-from demo import digits, mutations
+from demo import digits, files, mutations, state
 from demo.connection import Connection
+from demo.digits import Training
 from demo.writer import MetricWriter
 
-EPOCHS = 30
-CHECKPOINT_EVERY = 10
+EPOCHS: Final = 30
+CHECKPOINT_EVERY: Final = 10
 """Epochs."""
+
+RESUME: Final = """
+query ($id: ID!) {
+  node(id: $id) {
+    ... on Experiment { resumeState { step checkpoint { id } files { path digest downloadUrl } } }
+  }
+}
+"""
 
 
 class Stopped(Exception):
@@ -36,7 +45,6 @@ class Plan:
     namespace: str
     data: dict[str, digits.Split]
     datasets: dict[str, str]
-    folder: Path
     seconds: float
     stop: threading.Event
 
@@ -45,23 +53,11 @@ class Plan:
         """How many batches a pass over the training data has."""
         return len(self.data["train"].digits) // digits.BATCH_SIZE
 
-    def paced(self, step: int, began: float) -> None:
-        """Wait until a step is due. Raises Stopped."""
-        due = began + self.seconds * step / (EPOCHS * self.steps_per_epoch)
+    def paced(self, steps: int, began: float) -> None:
+        """Wait until so many steps are due. Raises Stopped."""
+        due = began + self.seconds * steps / (EPOCHS * self.steps_per_epoch)
         if self.stop.wait(max(0.0, due - time.monotonic())):
             raise Stopped
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished job: its best checkpoint is what is worth registering."""
-
-    setting: str
-    experiment: str
-    checkpoint: str
-    model: MLPClassifier
-    weights: dict[str, Any]
-    accuracy: float
 
 
 def now() -> str:
@@ -75,9 +71,7 @@ class Job:
 
     server: Connection
     experiment: str
-    setting: str
     name: str
-    folder: Path
 
     @contextmanager
     def span(self, name: str, **metadata: Any) -> Iterator[None]:
@@ -87,26 +81,33 @@ class Job:
         event = {"objectId": self.experiment, "name": name, "source": "trainer", "at": began, "endedAt": now()}
         self.server.change(mutations.LOG_EVENTS, {"events": [{**event, "metadata": metadata}]})
 
-    def checkpoint(self, model: MLPClassifier, epoch: int, step: int, accuracy: float) -> Finished:
-        """Save the weights, and report the checkpoint, its metric and where its file lies."""
-        with self.span("checkpoint_write", step=step):
-            file = digits.save(model, self.folder / self.name / f"step-{step:04}.npz")
-        wanted = {"experimentId": self.experiment, "step": step, "epoch": float(epoch), "name": f"epoch {epoch}"}
+    def checkpoint(self, training: Training, step: int, accuracy: float) -> None:
+        """Store what the training can go on from. Until it is committed, nobody takes it for one."""
+        about = {"experimentId": self.experiment, "step": step, "epoch": float(training.epoch)}
+        wanted = {**about, "name": f"epoch {training.epoch}", "expectedShards": 1}
         id_: str = self.server.change(mutations.CREATE_CHECKPOINT, wanted)["checkpoint"]["id"]
         point = {"key": "validation/accuracy", "value": accuracy, "step": step, "wallTime": now()}
         self.server.change(mutations.LOG_METRICS, {"objectId": id_, "points": [point]})
-        track(self.server, id_, "weights", "CHECKPOINT", file)
-        return Finished(self.setting, self.experiment, id_, deepcopy(model), file, accuracy)
+        with self.span("checkpoint_write", step=step):
+            files.upload(self.server, id_, "state", state.saved(training), kind="CHECKPOINT", shard=0)
+            self.server.change(mutations.COMMIT_CHECKPOINT, {"id": id_})
+
+    def resumed(self, plan: Plan, hyperparameters: dict[str, Any]) -> tuple[Training, int]:
+        """The training as its latest checkpoint has it, and the step; from the begin, when there is none."""
+        found = self.server.look(RESUME, id=self.experiment)["node"]["resumeState"]
+        if found is None:
+            self.server.change(mutations.RESUME_EXPERIMENT, {"id": self.experiment, "step": 0})
+            return Training.begun(hyperparameters), 0
+        self.server.change(
+            mutations.RESUME_EXPERIMENT, {"id": self.experiment, "checkpointId": found["checkpoint"]["id"]}
+        )
+        content = {file["path"]: files.download(self.server, file) for file in found["files"]}
+        print(f"  {self.name}  goes on from step {found['step']}", flush=True)
+        return state.restored(hyperparameters, plan.data["train"], content), found["step"]
 
 
-def track(server: Connection, object_id: str, name: str, kind: str, file: dict[str, Any]) -> None:
-    """Report a file where it lies."""
-    artifact = {"name": name, "kind": kind, "files": [file]}
-    server.change(mutations.TRACK_ARTIFACTS, {"objectId": object_id, "artifacts": [artifact]})
-
-
-def run(server: Connection, plan: Plan, setting: str, name: str, hyperparameters: dict[str, Any]) -> Finished:
-    """Train one network and report everything as it happens. Raises Stopped."""
+def run(server: Connection, plan: Plan, name: str, hyperparameters: dict[str, Any]) -> None:
+    """Train one network, or go on with it, and report everything as it happens. Raises Stopped."""
     wanted = {
         "namespace": plan.namespace,
         "name": name,
@@ -117,36 +118,37 @@ def run(server: Connection, plan: Plan, setting: str, name: str, hyperparameters
         "labels": ["demo"],
         "stallAfterSeconds": 120,
     }
-    experiment = server.change(mutations.CREATE_EXPERIMENT, wanted)["experiment"]["id"]
+    made = server.change(mutations.CREATE_EXPERIMENT, wanted)
+    experiment, status = made["experiment"]["id"], made["experiment"]["status"]
+    if status == "COMPLETED":
+        return
     for role in ("train", "validation"):
         use = {"objectId": experiment, "datasetId": plan.datasets[role], "role": role}
         server.change(mutations.USE_DATASET, use)
-    job = Job(server, experiment, setting, name, plan.folder)
+    job = Job(server, experiment, name)
+    training, step = (Training.begun(hyperparameters), 0) if made["created"] else job.resumed(plan, hyperparameters)
     status = "FAILED"
     try:
         with job.span("training", epochs=EPOCHS):
-            best = _train(job, plan, hyperparameters)
+            _train(job, plan, training, step)
         status = "COMPLETED"
     except Stopped:
         status = "KILLED"
         raise
     finally:
         server.change(mutations.FINISH_EXPERIMENT, {"id": experiment, "status": status})
-    return best
 
 
-def _train(job: Job, plan: Plan, hyperparameters: dict[str, Any]) -> Finished:
-    model = digits.network(hyperparameters)
-    writer = MetricWriter(job.server, job.experiment, "trainer")
-    saved: list[Finished] = []
+def _train(job: Job, plan: Plan, training: Training, first: int) -> None:
+    # A name for each process that writes: its calls are counted from the begin.
+    writer = MetricWriter(job.server, job.experiment, f"trainer from step {first} at {now()}")
     began = time.monotonic()
-    for step, metrics in enumerate(digits.training(model, plan.data, hyperparameters, EPOCHS), 1):
-        plan.paced(step, began)
+    for step, metrics in enumerate(training.steps(plan.data, EPOCHS), first + 1):
+        plan.paced(step - first, began)
         writer.add(step, metrics)
-        epoch, rest = divmod(step, plan.steps_per_epoch)
-        if rest == 0 and epoch % CHECKPOINT_EVERY == 0:
+        if "validation/accuracy" in metrics and training.epoch % CHECKPOINT_EVERY == 0:
             writer.flush()
             accuracy = metrics["validation/accuracy"]
-            print(f"  {job.name}  epoch {epoch}  loss {metrics['train/loss']:.3f}  accuracy {accuracy:.3f}")
-            saved.append(job.checkpoint(model, epoch, step, accuracy))
-    return max(saved, key=lambda each: each.accuracy)
+            loss = f"loss {metrics['train/loss']:.3f}  accuracy {accuracy:.3f}"
+            print(f"  {job.name}  epoch {training.epoch}  {loss}", flush=True)
+            job.checkpoint(training, step, accuracy)

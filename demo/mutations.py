@@ -10,7 +10,7 @@ mutation ($input: UseDatasetInput!) { useDataset(input: $input) { datasetUse { i
 """
 CREATE_EXPERIMENT = """
 mutation ($input: CreateExperimentInput!) {
-  createExperiment(input: $input) { experiment { id } created userErrors { code message } }
+  createExperiment(input: $input) { experiment { id status leg } created userErrors { code message } }
 }
 """
 FINISH_EXPERIMENT = """
@@ -23,6 +23,28 @@ mutation ($input: CreateCheckpointInput!) {
   createCheckpoint(input: $input) { checkpoint { id } userErrors { code message } }
 }
 """
+COMMIT_CHECKPOINT = """
+mutation ($input: CommitCheckpointInput!) {
+  commitCheckpoint(input: $input) { checkpoint { status } userErrors { code message } }
+}
+"""
+RESUME_EXPERIMENT = """
+mutation ($input: ResumeExperimentInput!) {
+  resumeExperiment(input: $input) { experiment { leg } userErrors { code message } }
+}
+"""
+PARTS = "upload { id } parts { path offset size url headers { name value } }"
+BEGIN_UPLOAD = f"""
+mutation ($input: BeginUploadInput!) {{ beginUpload(input: $input) {{ {PARTS} userErrors {{ code message }} }} }}
+"""
+RESUME_UPLOAD = f"""
+mutation ($input: ResumeUploadInput!) {{ resumeUpload(input: $input) {{ {PARTS} userErrors {{ code message }} }} }}
+"""
+COMPLETE_UPLOAD = """
+mutation ($input: CompleteUploadInput!) {
+  completeUpload(input: $input) { upload { status } artifact { id } userErrors { code message } }
+}
+"""
 LOG_METRICS = """
 mutation ($input: LogMetricsInput!) { logMetrics(input: $input) { pointCount userErrors { code message } } }
 """
@@ -32,19 +54,14 @@ mutation ($input: LogEventsInput!) { logEvents(input: $input) { created userErro
 LOG_METADATA = """
 mutation ($input: LogMetadataInput!) { logMetadata(input: $input) { object { id } userErrors { code message } } }
 """
-TRACK_ARTIFACTS = """
-mutation ($input: TrackArtifactsInput!) {
-  trackArtifacts(input: $input) { artifacts { id } userErrors { code message } }
-}
-"""
 CREATE_MODEL = """
 mutation ($input: CreateModelInput!) {
   createModel(input: $input) { model { id } created userErrors { code message } }
 }
 """
-CREATE_VERSION = """
-mutation ($input: CreateModelVersionInput!) {
-  createModelVersion(input: $input) { modelVersion { id version } userErrors { code message } }
+PROMOTE_CHECKPOINT = """
+mutation ($input: PromoteCheckpointInput!) {
+  promoteCheckpoint(input: $input) { modelVersion { id version } userErrors { code message } }
 }
 """
 SET_UNIQUE_TAG = """

@@ -69,7 +69,7 @@ class Artifact(Node):
     all_files: list[File] = listed(
         "All its files, by path, in one answer; at most 100 000.",
         lambda _: Window(FILE, [ordered_by(tables.File, "path")], MAX_FILES, children_by("artifact_id"), True),
-        expected=1_000,
+        expected=100,
     )
     archive_url: str = computed(
         "Where all its stored files are read at once, as a tar; with `.zip` in the place of `.tar`, as a zip. A"
