@@ -12,7 +12,7 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check chaos demo watch lint format lock bench-read bench-metrics graphiql live schema migrate clean
+.PHONY: help serve test check chaos demo watch lint format lock bench-read bench-metrics bench-artifacts graphiql live schema migrate clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ bench-read: $(VENV)/.dev ## Measure reads against the floor and PostGraphile.
 
 bench-metrics: $(VENV)/.dev ## Measure metrics against a bare COPY and MLflow.
 	@exec $(BIN)/python -m benchmarks.metrics $(ARGS)
+
+bench-artifacts: $(VENV)/.dev ## Measure files against cp, boto3 and MLflow.
+	@exec $(BIN)/python -m benchmarks.artifacts $(ARGS)
 
 live: ## Build the bundled page of live curves (needs Node and npm).
 	npm --prefix examples/live ci && npm --prefix examples/live run build

@@ -7,6 +7,7 @@ it. Nothing of that holds a connection to the database, so that a slow store slo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
@@ -74,7 +75,8 @@ async def completed(  # noqa: PLR0917 - a `Lane`
         json = await answered(connection, result, answer, finish)
         await tx.settle()
     database.committed(caller.tenant_id, tx.moved)
-    await remove_spare(database, store, caller.tenant_id, upload, result.get("spare", ()))
+    with contextlib.suppress(StoreUnavailable):
+        await remove_spare(database, store, caller.tenant_id, upload, result.get("spare", ()))
     return json
 
 
@@ -106,7 +108,8 @@ async def aborted(  # noqa: PLR0917 - a `Lane`
     task = database.verifying.get(result["upload"])
     if task is not None:
         task.cancel()
-    await clear(database, store, caller.tenant_id, result["upload"])
+    with contextlib.suppress(StoreUnavailable):  # The upload is over; a job removes what could not be removed now.
+        await clear(database, store, caller.tenant_id, result["upload"])
     return await _answered(database, result, answer, finish)
 
 

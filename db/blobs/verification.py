@@ -21,7 +21,7 @@ from db.blobs.clearing import clear
 from db.blobs.sending import Unfinished, look, unfinished
 from db.blobs.store import BlobStore, Part, Refused, Session
 from db.engine import Database
-from db.errors import DigestMismatch, UploadIncomplete
+from db.errors import DigestMismatch, StoreUnavailable, UploadIncomplete
 from db.identifiers import format_id
 from db.jobs import server_actor
 from db.transaction import Transaction
@@ -202,4 +202,5 @@ async def discard(database: Database, store: BlobStore, tenant_id: UUID, upload:
         await uploads.discard_by_id(tx, upload, failure=failure)
         await tx.settle()
     database.committed(tenant_id, tx.moved)
-    await clear(database, store, tenant_id, upload)
+    with contextlib.suppress(StoreUnavailable):  # The upload is over; a job removes what could not be removed now.
+        await clear(database, store, tenant_id, upload)
