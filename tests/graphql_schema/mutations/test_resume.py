@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,7 @@ async def new_run(graph: Graph, name: str | None = None) -> str:
     return made
 
 
-async def log(graph: Graph, run: str, key: str, points: list[Point]) -> None:
+async def log(graph: Graph, run: str, key: str, points: Sequence[Point]) -> None:
     if points:
         steps, values = zip(*points, strict=True)
         columns = {"steps": list(steps), "values": {key: [_json(value) for value in values]}}
