@@ -27,7 +27,7 @@ PROMOTE = """mutation ($input: PromoteCheckpointInput!) {
   promoteCheckpoint(input: $input) { modelVersion { id } userErrors { code message path } } }"""
 MODEL = 'mutation { createModel(input: {name: "m"}) { model { id } userErrors { code message path } } }'
 RESTORE = """mutation ($id: ID!) {
-  restoreCheckpoint(input: {id: $id}) { checkpoint { id pinned } userErrors { code message path } } }"""
+  restoreCheckpoint(input: {id: $id}) { checkpoint { id isPinned } userErrors { code message path } } }"""
 LEFT = """query ($id: ID!) { node(id: $id) { ... on Experiment {
   checkpoints(first: 100, orderBy: [{field: STEP, direction: ASC}]) { nodes { step } }
   auditEvents(first: 1) { nodes { actorName } } } } }"""
@@ -98,7 +98,7 @@ async def test_what_was_dropped_comes_back_until_its_files_are_forgotten(graph: 
     for each in (first, second):
         await stored_file(graph.database, each)
     assert await retain(graph) == 2
-    assert (await graph.change(RESTORE, id=first))["checkpoint"]["pinned"]
+    assert (await graph.change(RESTORE, id=first))["checkpoint"]["isPinned"]
     later = datetime.now(UTC) + timedelta(hours=25)
     ages = purge.Ages(deleted=timedelta(days=30), retired=timedelta(hours=24))
     for piece in await purge.find(graph.database, later, ages=ages):
