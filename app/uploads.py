@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -130,8 +130,7 @@ async def _write(store: BlobStore, expected: Expected, receive: Receive) -> None
         async for pieces in _gathered(receive, part.size):
             if writing is not None:
                 await writing
-            hashing = asyncio.to_thread(_update, digest, pieces)
-            writing = asyncio.gather(hashing, store.write(expected.session, offset, pieces))
+            writing = asyncio.ensure_future(store.write(expected.session, offset, pieces, digest))
             offset += sum(map(len, pieces))
     finally:
         if writing is not None:
@@ -143,11 +142,6 @@ async def _write(store: BlobStore, expected: Expected, receive: Receive) -> None
             f"The bytes of part {part.number} are sha256:{digest.hexdigest()}, not as announced. Send it again; or,"
             " if the file changed, begin the upload anew."
         )
-
-
-def _update(digest: Any, pieces: Sequence[bytes]) -> None:
-    for piece in pieces:
-        digest.update(piece)
 
 
 async def _gathered(receive: Receive, size: int) -> AsyncIterator[list[bytes]]:

@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from db.blobs.store import CHUNK, Address, Key, Missing, Refused, Session, Stored
+from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Refused, Session, Stored
 from db.errors import StoreUnavailable
 
 log = structlog.get_logger("modelbox.blobs")
@@ -61,10 +61,16 @@ class DiskStore:
         """None: who writes the parts knows which are there."""
         raise NotImplementedError("a folder does not know parts")
 
-    async def write(self, session: Session, offset: int, pieces: Sequence[bytes]) -> None:
-        """Put bytes at their place."""
+    async def write(self, session: Session, offset: int, pieces: Sequence[bytes], digest: Digest | None = None) -> None:
+        """Put bytes at their place and hash them, in one thread: to hand them to another would take as long."""
         with _named_errors():
-            await asyncio.to_thread(self._write, session.key, offset, pieces)
+            await asyncio.to_thread(self._write_and_hash, session.key, offset, pieces, digest)
+
+    def _write_and_hash(self, key: Key, offset: int, pieces: Sequence[bytes], digest: Digest | None) -> None:
+        self._write(key, offset, pieces)
+        if digest is not None:
+            for piece in pieces:
+                digest.update(piece)
 
     def _write(self, key: Key, offset: int, pieces: Sequence[bytes]) -> None:
         with self._opened_or_made(key) as file:

@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError
 from db.blobs.s3 import Bucket, Limits
 from db.blobs.s3_addresses import Request, Signer
 from db.blobs.s3_calls import NETWORK, NO_BUCKET, Calls, Said, refused
-from db.blobs.store import CHUNK, Address, Key, Missing, Part, Refused, Session, Stored
+from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Part, Refused, Session, Stored
 from db.errors import StoreUnavailable
 
 LINK_SECONDS: Final = 60
@@ -125,7 +125,7 @@ class S3Store:
             return False
         return len(parts) != 1 or _is_announced(head, parts[0], parts.size)
 
-    async def write(self, session: Session, offset: int, pieces: Sequence[bytes]) -> None:
+    async def write(self, session: Session, offset: int, pieces: Sequence[bytes], digest: Digest | None = None) -> None:
         """Never: bytes go from clients to S3."""
         raise NotImplementedError("bytes are sent to S3 by who has them")
 

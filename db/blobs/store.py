@@ -22,6 +22,14 @@ PIECES: Final = 512
 """The most pieces in which they are written: fewer than any system takes at once."""
 
 
+class Digest(Protocol):
+    """A hash that takes bytes, as those of hashlib."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more of them."""
+        ...
+
+
 class Missing(Exception):
     """The store has no such bytes."""
 
@@ -131,10 +139,10 @@ class BlobStore(Protocol):
         """Numbers of the parts that the store has, of a direct store. Those of the wrong size do not count."""
         ...
 
-    async def write(self, session: Session, offset: int, pieces: Sequence[bytes]) -> None:
+    async def write(self, session: Session, offset: int, pieces: Sequence[bytes], digest: Digest | None = None) -> None:
         """Put bytes at their place, one piece after the other; of a store that is not direct.
 
-        At most PIECES of them. Not durable before `close`.
+        At most PIECES of them. Not durable before `close`. `digest` takes the same bytes.
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -155,8 +155,7 @@ async def _wrong_parts(store: BlobStore, session: Session, *, is_hashed: bool) -
     """None if a file is right; else those of its parts that are not. `is_hashed`: its parts were right on arrival."""
     whole = hashlib.sha256()
     if is_hashed:
-        async for piece in store.read(session.key, 0, session.parts.size):
-            await asyncio.to_thread(whole.update, piece)
+        await _hash(store.read(session.key, 0, session.parts.size), whole.update)
     if is_hashed and whole.hexdigest() == session.key.digest:
         return None
     whole = hashlib.sha256()
@@ -172,9 +171,19 @@ async def _digest(store: BlobStore, session: Session, part: Part, whole: Any) ->
         own.update(piece)
         whole.update(piece)
 
-    async for piece in store.read(session.key, part.offset, part.size):
-        await asyncio.to_thread(update, piece)
+    await _hash(store.read(session.key, part.offset, part.size), update)
     return own.digest()
+
+
+async def _hash(pieces: AsyncIterator[bytes], update: Callable[[bytes], None]) -> None:
+    """While one piece is hashed, the next is read."""
+    hashing: asyncio.Future[None] | None = None
+    async for piece in pieces:
+        if hashing is not None:
+            await hashing
+        hashing = asyncio.ensure_future(asyncio.to_thread(update, piece))
+    if hashing is not None:
+        await hashing
 
 
 async def _missing(database: Database, store: BlobStore, upload: UUID, file: Unfinished) -> UploadIncomplete:
