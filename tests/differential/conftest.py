@@ -18,6 +18,7 @@ from db.metrics.compact import compact
 from graphql_schema.executor import Context, execute
 from graphql_schema.schema import documents, sdl
 from tests.differential import facets as _facets  # noqa: F401 - declares its part of the reference
+from tests.differential import files as _files  # noqa: F401 - declares its part of the reference
 from tests.differential import measured as _measured  # noqa: F401 - declares its part of the reference
 from tests.differential.reference import answer, reference_schema
 from tests.differential.seed import Row, Seed, rivals

@@ -24,7 +24,7 @@ def _metrics(see: Sight, row: Row, args: Args) -> Any:
     keys, prefix, glob = args.get("keys"), args.get("keyPrefix") or "", args.get("keyPattern")
     rows = [
         series
-        for series in see.store.where("series", owner_id=row["id"], leg=0)
+        for series in see.store.where("series", owner_id=row["id"], leg=args.get("leg") or 0)
         if (keys is None or series["key"] in keys)
         and series["key"].startswith(prefix)
         and (glob is None or globbed(series["key"], glob))
@@ -34,7 +34,7 @@ def _metrics(see: Sight, row: Row, args: Args) -> Any:
 
 @field("Entity.metric")
 def _metric(see: Sight, row: Row, args: Args) -> Any:
-    found = see.store.where("series", owner_id=row["id"], leg=0, key=args["key"])
+    found = see.store.where("series", owner_id=row["id"], leg=args.get("leg") or 0, key=args["key"])
     return next((as_thing("series", series) for series in found), None)
 
 

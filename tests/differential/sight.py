@@ -19,6 +19,7 @@ TYPES = {
     "dataset_use": "DatasetUse",
     "artifact": "Artifact",
     "file": "File",
+    "upload": "Upload",
     "event": "Event",
     "audit_event": "AuditEvent",
     "series": "MetricSeries",
