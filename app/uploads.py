@@ -19,7 +19,7 @@ from app.gateway import Gateway, bearer_token, request_id
 from app.refusals import refusal
 from db.blobs import incoming
 from db.blobs.incoming import Expected
-from db.blobs.store import CHUNK, PIECES, BlobStore
+from db.blobs.store import CHUNK, PIECES, BlobStore, Refused
 from db.errors import Conflict, DigestMismatch, Invalid, NotFound, StoreUnavailable
 from db.verbs.announced import MOST_PART
 from graphql_schema.errors import RequestError
@@ -50,7 +50,7 @@ class _Parts:
         try:
             response = await self._put(request)
         except Exception as error:  # noqa: BLE001 - logged there, and masked
-            await body.drain(STRANGERS if isinstance(error, RequestError) else MOST_PART)
+            await body.drain(STRANGERS if isinstance(error, RequestError | NotFound) else MOST_PART)
             response = refusal(error, request_id(scope), {"Connection": "close"})
         await response(scope, receive, send)
 
@@ -132,9 +132,13 @@ async def _write(store: BlobStore, expected: Expected, receive: Receive) -> None
                 await writing
             writing = asyncio.ensure_future(store.write(expected.session, offset, pieces, digest))
             offset += sum(map(len, pieces))
-    finally:
         if writing is not None:
             await writing
+    except Refused as error:
+        raise Conflict("The upload was completed while the part was sent.") from error
+    finally:
+        if writing is not None:
+            await asyncio.wait({writing})
     if offset - part.offset != part.size:
         raise Invalid(f"The part has {part.size} bytes; {offset - part.offset} came.")
     if digest.digest() != part.digest:

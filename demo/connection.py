@@ -78,17 +78,21 @@ class Connection:
 
     def put(self, reference: str, content: bytes, headers: dict[str, str]) -> None:
         """Send bytes to a place that the server named. Raises DemoFailed."""
-        self._transfer(urllib.request.Request(*self._place(reference, content, headers), method="PUT"))  # noqa: S310
+        self._transfer(self._request(reference, content, headers, "PUT"))
 
     def get(self, reference: str) -> bytes:
         """The bytes at a place that the server named. Raises DemoFailed."""
-        return self._transfer(urllib.request.Request(*self._place(reference, None, {})))  # noqa: S310
+        return self._transfer(self._request(reference, None, {}, "GET"))
 
-    def _place(self, reference: str, content: bytes | None, headers: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
-        """What is relative is our server's, and gets our token; what is not is the store's, and must not see it."""
-        ours = not urllib.parse.urlsplit(reference).netloc
-        token = {"Authorization": f"Bearer {self.token}"} if ours and self.token else {}
-        return urllib.parse.urljoin(self.url, reference), content, {**headers, **token}
+    def _request(
+        self, reference: str, content: bytes | None, headers: dict[str, str], method: str
+    ) -> urllib.request.Request:
+        """What is relative is our server's, and gets our token; what is not, or redirected, must not see it."""
+        place = urllib.parse.urljoin(self.url, reference)
+        request = urllib.request.Request(place, content, headers, method=method)  # noqa: S310 - the server named it
+        if self.token and not urllib.parse.urlsplit(reference).netloc:
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+        return request
 
     def _transfer(self, request: urllib.request.Request) -> bytes:
         limit = time.monotonic() + PATIENCE

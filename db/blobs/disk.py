@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ log = structlog.get_logger("modelbox.blobs")
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_ROOM: Final = "The store of files is full. Nothing was lost; its operator must make room."
+DRAFT: Final = ".part"
 LISTED: Final = 1_000
 """Files that a listing looks at before it lets others go on."""
 
@@ -53,6 +55,10 @@ class DiskStore:
     def _place(self, key: Key) -> Path:
         return self._folder / key.path
 
+    def _draft(self, key: Key) -> Path:
+        """Where bytes arrive: beside their place, which they take when they are all there."""
+        return self._folder / f"{key.path}{DRAFT}"
+
     async def addresses(self, session: Session, numbers: Sequence[int]) -> list[Address]:
         """None: bytes pass through the server."""
         raise NotImplementedError("a folder has no addresses of its own")
@@ -73,35 +79,40 @@ class DiskStore:
                 digest.update(piece)
 
     def _write(self, key: Key, offset: int, pieces: Sequence[bytes]) -> None:
-        with self._opened_or_made(key) as file:
-            written = os.pwritev(file, pieces, offset) if pieces else 0
-            if written < sum(map(len, pieces)):  # As when the disk is nearly full.
-                rest = memoryview(b"".join(pieces))[written:]
-                while rest:
-                    offset, written = offset + written, os.pwrite(file, rest, offset + written)
-                    rest = rest[written:]
+        """Write into the draft, which nobody makes whole meanwhile.
+
+        Raises:
+            Refused: it was made whole before: what comes late must not change bytes that were looked through.
+        """
+        with self._draft_opened(key) as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if not _is_still(file, self._draft(key)):
+                raise Refused("the file was made whole while the part was sent")
+            _write_all(file, pieces, offset)
 
     @contextlib.contextmanager
-    def _opened(self, key: Key, flags: int) -> Iterator[int]:
-        file = os.open(self._place(key), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def _opened(self, path: Path, flags: int) -> Iterator[int]:
+        file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             yield file
         finally:
             os.close(file)
 
     @contextlib.contextmanager
-    def _opened_or_made(self, key: Key) -> Iterator[int]:
+    def _draft_opened(self, key: Key) -> Iterator[int]:
+        if self._place(key).exists():
+            raise Refused("the file is whole")
         flags = os.O_WRONLY | os.O_CREAT
         with contextlib.ExitStack() as stack:
             try:
-                file = stack.enter_context(self._opened(key, flags))
+                file = stack.enter_context(self._opened(self._draft(key), flags))
             except FileNotFoundError:  # Its folder is not there.
                 self._make_folder(key)
-                file = stack.enter_context(self._opened(key, flags))
+                file = stack.enter_context(self._opened(self._draft(key), flags))
             yield file
 
     async def close(self, session: Session) -> None:
-        """Have the disk keep the file and its name.
+        """Have the disk keep the file, and give it its name: from then on nothing is written into it.
 
         Raises:
             Refused: it is not as long as it should be.
@@ -110,18 +121,28 @@ class DiskStore:
             await asyncio.to_thread(self._close, session)
 
     def _close(self, session: Session) -> None:
-        size = session.parts.size
+        place, draft, size = self._place(session.key), self._draft(session.key), session.parts.size
+        if place.exists():
+            return
         try:
             if not size:
                 self._write(session.key, 0, ())
-            with self._opened(session.key, os.O_RDWR) as file:
+            with self._opened(draft, os.O_RDWR) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 found = os.fstat(file).st_size
                 if found != size:
                     raise Refused(f"{found} bytes are there, of {size}")
                 os.fsync(file)
+                draft.rename(place)
         except FileNotFoundError as error:
-            raise Refused("nothing is there") from error
-        _keep_names(self._place(session.key).parent)
+            if not place.exists():  # Else another process was faster.
+                raise Refused("nothing is there") from error
+        _keep_names(place.parent)
+
+    async def reopen(self, session: Session) -> None:
+        """Make a draft of a file again whose bytes were found wrong before anybody had it."""
+        with _named_errors(), contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(self._place(session.key).rename, self._draft(session.key))
 
     async def read(self, key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
         """So many bytes, in pieces of at most CHUNK.
@@ -131,7 +152,7 @@ class DiskStore:
         """
         with _named_errors(), contextlib.ExitStack() as stack:
             try:
-                file = await asyncio.to_thread(stack.enter_context, self._opened(key, os.O_RDONLY))
+                file = await asyncio.to_thread(stack.enter_context, self._opened(self._place(key), os.O_RDONLY))
             except FileNotFoundError as error:
                 raise Missing(key.path) from error
             end = offset + size
@@ -155,7 +176,8 @@ class DiskStore:
         """Remove the file, if it is there."""
         del token
         with _named_errors():
-            await asyncio.to_thread(self._place(key).unlink, missing_ok=True)
+            for path in (self._draft(key), self._place(key)):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def keys(self) -> AsyncIterator[Stored]:
         """Every file whose name is a key."""
@@ -169,7 +191,7 @@ class DiskStore:
         for tenant in _entries(self._folder):
             for shelf in _entries(tenant.path):
                 for entry in _entries(shelf.path):
-                    key = Key.parse(f"{tenant.name}/{shelf.name}/{entry.name}")
+                    key = Key.parse(f"{tenant.name}/{shelf.name}/{entry.name}".removesuffix(DRAFT))
                     with contextlib.suppress(FileNotFoundError):  # Removed a moment ago.
                         if key and entry.is_file(follow_symlinks=False):
                             found = entry.stat(follow_symlinks=False)
@@ -182,6 +204,23 @@ class DiskStore:
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
+
+
+def _is_still(file: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _write_all(file: int, pieces: Sequence[bytes], offset: int) -> None:
+    written = os.pwritev(file, pieces, offset) if pieces else 0
+    if written < sum(map(len, pieces)):  # As when the disk is nearly full.
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            offset, written = offset + written, os.pwrite(file, rest, offset + written)
+            rest = rest[written:]
 
 
 def _keep_names(folder: Path) -> None:

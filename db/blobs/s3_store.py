@@ -129,6 +129,10 @@ class S3Store:
         """Never: bytes go from clients to S3."""
         raise NotImplementedError("bytes are sent to S3 by who has them")
 
+    async def reopen(self, session: Session) -> None:
+        """None: what S3 was told to join is whole, and is removed when it is wrong."""
+        raise NotImplementedError("parts are sent to S3")
+
     async def close(self, session: Session) -> None:
         """Have S3 make an object of what it has.
 

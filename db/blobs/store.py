@@ -154,6 +154,10 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def reopen(self, session: Session) -> None:
+        """Take parts again for a file that was closed and found wrong; of a store that is not direct."""
+        ...
+
     def read(self, key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
         """So many bytes, in pieces of at most CHUNK.
 

@@ -137,12 +137,11 @@ async def _verify_one(database: Database, store: BlobStore, upload: UUID, file: 
         await store.close(file.session)
     except Refused as error:
         raise await _missing(database, store, upload, file) from error
-    if len(file.session.parts) <= 1 and not store.is_direct:
-        return  # It was hashed as it arrived, byte for byte what was written.
     wrong = await _wrong_parts(store, file.session, is_hashed=not store.is_direct)
     if wrong is None:
         return
     if wrong and not store.is_direct:
+        await store.reopen(file.session)
         raise await _rotten(database, upload, file, wrong)
     raise DigestMismatch(
         f"The bytes of {file.path!r} are not those of sha256:{file.session.key.digest}. Nothing of the upload was"

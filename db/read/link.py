@@ -144,11 +144,18 @@ def _complete(statement: Statement, parent: str, row: str) -> str:
 
 
 def latest_checkpoint(statement: Statement, parent: str, child: str) -> str:
-    """The complete checkpoint with the greatest step; of equals, and without steps, the newest."""
-    row = statement.alias()
+    """The complete checkpoint of the run's line with the greatest step; of equals, and without steps, the newest.
+
+    One that was saved past the step from which the experiment was later resumed is of a state that was left behind.
+    """
+    row, leg = statement.alias(), statement.alias()
+    left = (
+        f"SELECT 1 FROM leg {leg} WHERE {leg}.tenant_id = {statement.tenant} AND {leg}.experiment_id = {parent}.id"
+        f" AND {leg}.from_step < {row}.step AND {row}.created_at < {leg}.started_at"
+    )
     return (
         f"{child}.id = (SELECT {row}.id FROM checkpoint {row} WHERE {_complete(statement, parent, row)}"
-        f" ORDER BY {row}.step DESC NULLS LAST, {row}.id DESC LIMIT 1)"
+        f" AND NOT EXISTS ({left}) ORDER BY {row}.step DESC NULLS LAST, {row}.id DESC LIMIT 1)"
     )
 
 

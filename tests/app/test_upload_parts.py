@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -127,3 +128,29 @@ async def test_strangers(uploader: Uploader, run: str) -> None:
 async def test_odd_addresses_lead_nowhere(uploader: Uploader, path: str) -> None:
     answer = await uploader.put({"url": path, "headers": []}, b"")
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("size", [1_000_000, 2 * PART])
+async def test_what_comes_late_through_another_process_changes_nothing(
+    database: Database, uploader: Uploader, run: str, folder: Path, size: int
+) -> None:
+    """A part that is still being sent when the upload is completed finds its file whole."""
+    data, wrong = os.urandom(size), os.urandom(size)
+    begun = await uploader.change(BEGIN, objectId=run, name="w", files=[announced("a", data, PART)])
+    part, goes_on = begun["parts"][0], asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield wrong[: part["size"] // 2]
+        await goes_on.wait()
+        yield wrong[part["size"] // 2 : part["size"]]
+
+    async with serving(create_app(Settings(), database)) as other:
+        late = Uploader(uploader.http, f"http://{other}/graphql", uploader.headers)
+        sending = asyncio.create_task(late.put(part, slowly()))  # type: ignore[arg-type]
+        await asyncio.sleep(0.2)
+        await uploader.send(begun["parts"], {"a": data})
+        assert (await uploader.complete(begun["upload"]["id"]))["upload"]["status"] == "READY"
+        goes_on.set()
+        assert (await sending).status_code in (409, 422)
+    (path,) = stored(folder)
+    assert path.read_bytes() == data

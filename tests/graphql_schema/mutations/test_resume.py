@@ -199,3 +199,18 @@ async def test_logging_and_compaction_at_the_same_time(graphql: Graph) -> None:
         each = (await series(graphql, run, leg)).get("m")
         found += each["columns"]["values"] if each else []
     assert sorted(found) == sorted(logged)
+
+
+async def test_a_checkpoint_that_was_left_behind_is_not_the_latest(graphql: Graph) -> None:
+    run = await new_run(graphql)
+    saved = {}
+    for step in (100, 200):
+        made = await graphql.change(CHECKPOINT, input={"experimentId": run, "step": step})
+        saved[step] = made["checkpoint"]["id"]
+    await graphql.change(RESUME, input={"id": run, "checkpointId": saved[100]})
+    asked = (
+        "query ($id: ID!) { node(id: $id) { ... on Experiment { latestCheckpoint { step } resumeState { step } } } }"
+    )
+    assert (await graphql(asked, id=run))["node"] == {"latestCheckpoint": {"step": 100}, "resumeState": {"step": 100}}
+    await graphql.change(CHECKPOINT, input={"experimentId": run, "step": 140})
+    assert (await graphql(asked, id=run))["node"]["resumeState"] == {"step": 140}
