@@ -124,9 +124,7 @@ class RestoreExperimentInput:
 @strawberry.input(description="An experiment to resume: from a checkpoint or from a step.")
 class ResumeExperimentInput:
     id: strawberry.ID = given("The experiment.")
-    checkpoint_id: strawberry.ID | None = optional(
-        "One of its complete checkpoints: it goes on from its step."
-    )
+    checkpoint_id: strawberry.ID | None = optional("One of its complete checkpoints: it goes on from its step.")
     step: SafeInt | None = optional("The step to go on from, in the place of a checkpoint.")
     idempotency_key: str | None = retry_key()
 
