@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db.read.checkpoint import shards_missing, shards_received
+from db.read.checkpoint import shards_expected, shards_missing, shards_received
 from db.read.link import by_column, children_by, itself
 from db.read.source import CHECKPOINT
 from graphql_schema import enums, listings
@@ -27,7 +27,7 @@ VersionType = Annotated["ModelVersion", strawberry.lazy("graphql_schema.version"
 class CheckpointShards:
     """The shards of a checkpoint: the files that each rank saves, uploaded as an artifact with the rank's number."""
 
-    expected: SafeInt = column("How many there are when it is complete.", "expected_shards")
+    expected: SafeInt = computed("How many there are when it is complete.", shards_expected)
     received: SafeInt = computed("How many are there: uploaded and verified.", shards_received)
     missing: list[SafeInt] = computed("The numbers of the others, from 0, rising.", shards_missing)
 

@@ -20,7 +20,7 @@ from graphql_schema.selection import Selected
 MAX_FILES: Final = 100_000
 MAX_SERIES: Final = 1_000
 
-FILES_COST: Final = 1_000
+FILES_COST: Final = 100
 """What so many files count as in a query's estimate: few checkpoints have more than their shards."""
 
 

@@ -32,24 +32,25 @@ def stored(tenant: str, namespace: str) -> str:
     return (
         "SELECT coalesce(sum(n), 0)::bigint AS file_count, coalesce(sum(n * size), 0) AS file_bytes,"
         " coalesce(sum(size), 0) AS stored_bytes FROM ("
-        f"SELECT count(*) AS n, min(f.size) AS size FROM artifact a JOIN file f ON f.tenant_id = {tenant}"
-        " AND f.artifact_id = a.id AND f.blob_id IS NOT NULL"
-        f" WHERE a.tenant_id = {tenant} AND a.namespace_id IN ({below(tenant, namespace)}) GROUP BY f.blob_id) blobs"
+        f"SELECT count(*) AS n, min(t901.size) AS size FROM artifact t902 JOIN file t901 ON t901.tenant_id = {tenant}"
+        " AND t901.artifact_id = t902.id AND t901.blob_id IS NOT NULL"
+        f" WHERE t902.tenant_id = {tenant} AND t902.namespace_id IN ({below(tenant, namespace)})"
+        " GROUP BY t901.blob_id) blobs"
     )
 
 
 def uploading(tenant: str, namespace: str, but: str = "NULL::uuid") -> str:
     """`SELECT` of `upload_bytes`: of uploads into a namespace that are under way, but for one."""
     return (
-        f"SELECT coalesce(sum(u.total_size), 0) AS upload_bytes FROM upload u WHERE u.tenant_id = {tenant}"
-        f" AND u.status IN ('OPEN', 'VERIFYING') AND u.id IS DISTINCT FROM {but}"
-        f" AND u.namespace_id IN ({below(tenant, namespace)})"
+        f"SELECT coalesce(sum(t903.total_size), 0) AS upload_bytes FROM upload t903 WHERE t903.tenant_id = {tenant}"
+        f" AND t903.status IN ('OPEN', 'VERIFYING') AND t903.id IS DISTINCT FROM {but}"
+        f" AND t903.namespace_id IN ({below(tenant, namespace)})"
     )
 
 
 def below(tenant: str, namespace: str) -> str:
     """`SELECT` of a namespace and all below it, deleted ones too."""
-    return f"SELECT b.id FROM namespace b WHERE b.tenant_id = {tenant} AND {namespace} = ANY(b.lineage)"
+    return f"SELECT t904.id FROM namespace t904 WHERE t904.tenant_id = {tenant} AND {namespace} = ANY(t904.lineage)"
 
 
 def of_namespace(statement: Statement, alias: str) -> str:

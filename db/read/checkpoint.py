@@ -13,6 +13,11 @@ def shard_there(statement: Statement, row: str, checkpoint: str) -> str:
     )
 
 
+def shards_expected(_statement: Statement, alias: str) -> Pieces:
+    """How many shards a checkpoint of several has."""
+    return [Expression(f"{alias}.expected_shards::text")]
+
+
 def shards_received(statement: Statement, alias: str) -> Pieces:
     """How many of a checkpoint's shards are there."""
     row = statement.alias()
