@@ -105,7 +105,7 @@ def _modelbox(dsn: str, blobs: Path) -> Iterator[ModelBox]:
     command = [str(PROGRAM), "serve", "--port", str(port), "--data-dir", "server"]
     settings = {"MODELBOX_DATABASE_URL": dsn, "MODELBOX_BLOB_URL": f"file://{blobs.absolute()}"}
     with running("ModelBox", command, port, settings, FOLDER.absolute()) as server:
-        box = ModelBox(server, trackers._token(settings), dsn)
+        box = ModelBox(server, trackers.token(settings), dsn)
         box.ask(
             f'mutation {{ createNamespace(input: {{path: "{trackers.NAMESPACE}"}}) {{ userErrors {{ message }} }} }}'
         )

@@ -177,7 +177,7 @@ def modelbox(dsn: str) -> Iterator[ModelBox]:
     command = [str(PROGRAM), "serve", "--port", str(port), "--data-dir", "server"]
     settings = {"MODELBOX_DATABASE_URL": dsn}
     with running("ModelBox", command, port, settings, FOLDER.absolute()) as server:
-        made = ModelBox(server, _token(settings), dsn)
+        made = ModelBox(server, token(settings), dsn)
         made.ask(f'mutation {{ createNamespace(input: {{path: "{NAMESPACE}"}}) {{ userErrors {{ message }} }} }}')
         yield made
 
@@ -192,7 +192,7 @@ def ungrouped(dsn: str, token: str) -> Iterator[ModelBox]:
         yield ModelBox(server, token, dsn)
 
 
-def _token(settings: dict[str, str]) -> str:
+def token(settings: dict[str, str]) -> str:
     command = [str(PROGRAM), "token", "create", "benchmark", "--role", "ADMIN", "--service-account"]
     made = subprocess.run(command, env=os.environ | settings, cwd=FOLDER, check=True, capture_output=True, text=True)
     *_, token = made.stdout.split()
