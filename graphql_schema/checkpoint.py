@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db.read.checkpoint import shards_expected, shards_missing, shards_received
+from db.read.checkpoint import is_left_behind, shards_expected, shards_missing, shards_received
 from db.read.link import by_column, children_by, itself
 from db.read.source import CHECKPOINT
 from graphql_schema import enums, listings
@@ -41,6 +41,12 @@ class Checkpoint(Entity):
     epoch: MetricValue | None = column("The epoch at which it was saved; fractions are allowed.")
     status: enums.CheckpointStatus = column("Whether a job can resume from it.")
     is_pinned: bool = column("It is kept, whatever the experiment's `checkpointRetention` says.", "pinned")
+    leg: int = column("The leg of the experiment that it was saved on, 0 for the first.")
+    is_left_behind: bool = computed(
+        "Whether the experiment was resumed from an earlier step since: it is off the run's line then, is neither the"
+        " latest nor the best, and no rule of `checkpointRetention` keeps it. To resume from it puts it back.",
+        is_left_behind,
+    )
     shards: CheckpointShards | None = one(
         "What it consists of; null for one that was complete at once.", itself("expected_shards"), contained=True
     )

@@ -32,8 +32,9 @@ class CheckpointRetention:
     """Which checkpoints are kept: those that any of the rules keeps.
 
     Kept whatever the rules say are pinned ones, those that a model version was made from, the latest complete one, and
-    those that are PENDING for less than a week. The server deletes the others, some minutes after they fell out, and
-    their bytes a day later unless they are restored.
+    those that are PENDING for less than a week. What a resumption left behind (`Checkpoint.isLeftBehind`) counts for no
+    rule, and none keeps it. The server deletes what is not kept, some minutes after it fell out, and its bytes a day
+    later unless it is restored.
     """
 
     keep_last: SafeInt | None = _rule("So many complete ones with the greatest steps.", "{keepLast}")

@@ -71,12 +71,12 @@ class Experiment(Entity):
         contained=True,
     )
     latest_checkpoint: CheckpointType | None = picked(
-        "The complete checkpoint with the greatest step: what a job resumes from.",
+        "The complete checkpoint of the run's line with the greatest step: what a job resumes from.",
         CHECKPOINT,
         lambda _: latest_checkpoint,
     )
     best_checkpoint: CheckpointType | None = picked(
-        "The complete checkpoint whose own metric is best; those without the metric do not take part.",
+        "The complete checkpoint of the run's line whose own metric is best; those without the metric do not take part.",
         CHECKPOINT,
         _best,
         Argument("metric", str, "The key of a series on the checkpoints.", ...),
@@ -88,8 +88,8 @@ class Experiment(Entity):
         lambda _: Window(LEG, [ordered_by(tables.Leg, "number")], 1000, children_by("experiment_id"), True),
     )
     resume_state: ResumeStateType | None = picked(
-        "The latest complete checkpoint with everything that a job needs to go on from it, files included; null when"
-        " there is none.",
+        "`latestCheckpoint` with everything that a job needs to go on from it, files included; null when there is"
+        " none.",
         CHECKPOINT,
         lambda _: latest_checkpoint,
     )

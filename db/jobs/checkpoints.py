@@ -18,6 +18,7 @@ from db.access import Role
 from db.engine import Database
 from db.jobs import piece, server_actor
 from db.policies.checkpoint_retention import Checkpoint, Rules, dropped
+from db.read.checkpoint import left_behind
 from db.read.source import CHECKPOINT
 from db.transaction import Transaction
 from db.verbs import entity
@@ -48,14 +49,14 @@ HOLD_RULES: Final = """
 """
 """The rules of one, which do not change until the commit; nor does another process go by them."""
 
-JUDGED: Final = """
+JUDGED: Final = f"""
     SELECT c.experiment_id, c.id, c.step, c.created_at, c.status = 'READY' AS is_complete,
         c.pinned OR EXISTS (
             SELECT FROM model_version v WHERE v.tenant_id = $1 AND v.checkpoint_id = c.id AND v.deleted_at IS NULL
-        ) AS is_held, s.last AS value
+        ) AS is_held, {left_behind("$1", "c")} AS is_left, s.last AS value
     FROM experiment e JOIN checkpoint c ON c.tenant_id = $1 AND c.experiment_id = e.id AND c.deleted_at IS NULL
     LEFT JOIN series s ON s.tenant_id = $1 AND s.owner_id = c.id AND s.leg = 0
-        AND s.key = e.checkpoint_retention #>> '{keepBest,metric}'
+        AND s.key = e.checkpoint_retention #>> '{{keepBest,metric}}'
     WHERE e.tenant_id = $1 AND e.id = ANY($2)
 """
 """What the rules of experiments ask of their checkpoints, in the order of `Checkpoint`."""

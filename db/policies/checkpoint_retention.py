@@ -2,6 +2,9 @@
 
 One that any rule keeps is kept; and some are, whatever the rules say: what somebody pinned, what a model version was
 made from, and the latest complete one, for a job must have something to resume from.
+
+Rules look at the run's line alone. What a resumption left behind takes nobody's place and has none of its own: the job
+saves these steps again.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class Rules:
 class Checkpoint:
     """What the rules ask of a checkpoint. `value` is that of the metric that `keepBest` names.
 
-    `is_held`: somebody pinned it, or a model version was made from it.
+    `is_held`: somebody pinned it, or a model version was made from it. `is_left`: a resumption left it behind.
     """
 
     id: UUID
@@ -60,15 +63,19 @@ class Checkpoint:
     created_at: datetime
     is_complete: bool = True
     is_held: bool = False
+    is_left: bool = False
     value: float | None = None
 
 
 def dropped(rules: Rules, checkpoints: Collection[Checkpoint], now: datetime) -> list[UUID]:
     """Those that nothing keeps, the oldest first. `checkpoints` are all of one experiment that are not deleted."""
-    complete = sorted((c for c in checkpoints if c.is_complete), key=_place, reverse=True)
+    ready = sorted((c for c in checkpoints if c.is_complete), key=_place, reverse=True)
+    complete = [each for each in ready if not each.is_left]
     kept = {each.id for each in checkpoints if each.is_held}
     kept |= {each.id for each in checkpoints if not each.is_complete and each.created_at > now - ABANDONED}
-    kept |= {each.id for each in complete[: max(1, rules.last or 0)]}
+    # A job that went on from a step, and has saved nothing since, has only what it left.
+    kept |= {each.id for each in (complete or ready)[:1]}
+    kept |= {each.id for each in complete[: rules.last or 0]}
     if rules.best:
         kept |= {each.id for each in _best(rules.best, complete)}
     if rules.every:

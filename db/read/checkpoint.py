@@ -5,6 +5,30 @@ from __future__ import annotations
 from db.read.sql import Expression, Pieces, Statement
 
 
+def left_behind(tenant: str, row: str, aliases: tuple[str, str] = ("l", "r")) -> str:
+    """Condition on a row of `checkpoint`: its experiment was resumed from an earlier step since.
+
+    Since it was saved, or since a job last went on from it, which put it on the line again. Without a step nobody
+    knows whether it lies past anything: so it stays.
+    """
+    leg, back = aliases
+    resumed = (
+        f"SELECT max({back}.number) FROM leg {back} WHERE {back}.tenant_id = {tenant}"
+        f" AND {back}.experiment_id = {row}.experiment_id AND {back}.checkpoint_id = {row}.id"
+    )
+    return (
+        f"EXISTS (SELECT FROM leg {leg} WHERE {leg}.tenant_id = {tenant}"
+        f" AND {leg}.experiment_id = {row}.experiment_id AND {leg}.from_step < {row}.step"
+        f" AND {leg}.number > greatest({row}.leg, ({resumed})))"
+    )
+
+
+def is_left_behind(statement: Statement, alias: str) -> Pieces:
+    """Whether a checkpoint was left behind, as JSON."""
+    found = left_behind(statement.tenant, alias, (statement.alias(), statement.alias()))
+    return [Expression(f"({found})::text")]
+
+
 def shard_there(statement: Statement, row: str, checkpoint: str) -> str:
     """Condition on a row of `artifact`: it is a shard of that checkpoint, and complete."""
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from db.read.checkpoint import left_behind
 from db.read.sql import ACTOR, Bind, Statement
 
 Link = Callable[[Statement, str, str], str]
@@ -137,25 +138,20 @@ def downloads_of_versions(statement: Statement, parent: str, child: str) -> str:
 
 
 def _complete(statement: Statement, parent: str, row: str) -> str:
+    """Condition on a row of `checkpoint`: it is complete, and was not left behind by a resumption."""
+    left = left_behind(statement.tenant, row, (statement.alias(), statement.alias()))
     return (
         f"{row}.tenant_id = {statement.tenant} AND {row}.experiment_id = {parent}.id"
-        f" AND {row}.deleted_at IS NULL AND {row}.status = 'READY'"
+        f" AND {row}.deleted_at IS NULL AND {row}.status = 'READY' AND NOT {left}"
     )
 
 
 def latest_checkpoint(statement: Statement, parent: str, child: str) -> str:
-    """The complete checkpoint of the run's line with the greatest step; of equals, and without steps, the newest.
-
-    One that was saved past the step from which the experiment was later resumed is of a state that was left behind.
-    """
-    row, leg = statement.alias(), statement.alias()
-    left = (
-        f"SELECT 1 FROM leg {leg} WHERE {leg}.tenant_id = {statement.tenant} AND {leg}.experiment_id = {parent}.id"
-        f" AND {leg}.from_step < {row}.step AND {row}.created_at < {leg}.started_at"
-    )
+    """The complete checkpoint of the run's line with the greatest step; of equals, and without steps, the newest."""
+    row = statement.alias()
     return (
         f"{child}.id = (SELECT {row}.id FROM checkpoint {row} WHERE {_complete(statement, parent, row)}"
-        f" AND NOT EXISTS ({left}) ORDER BY {row}.step DESC NULLS LAST, {row}.id DESC LIMIT 1)"
+        f" ORDER BY {row}.step DESC NULLS LAST, {row}.id DESC LIMIT 1)"
     )
 
 
@@ -174,7 +170,7 @@ def complete_files(statement: Statement, parent: str, child: str) -> str:
 
 
 def best_checkpoint(key: Bind, *, least: bool) -> Link:
-    """The complete checkpoint with the best finite last value of a series of its own; ties to the newest."""
+    """The complete checkpoint of the line with the best finite last value of an own series; ties to the newest."""
     direction = "ASC" if least else "DESC"
 
     def link(statement: Statement, parent: str, child: str) -> str:

@@ -59,7 +59,10 @@ class Experiment(EntityRow, table=True):
 
 
 class Leg(SQLModel, table=True):
-    """A resumption of an experiment: from its step on, what had been logged before is off the run's line."""
+    """A resumption of an experiment: from its step on, what had been logged before is off the run's line.
+
+    `seq` is its number in the experiment's metric stream.
+    """
 
     __tablename__ = "leg"
     __table_args__ = (references("experiment_id", "experiment"), references("started_by", "actor"))
@@ -70,6 +73,7 @@ class Leg(SQLModel, table=True):
     checkpoint_id: UUID | None = None
     started_at: datetime = instant()
     started_by: UUID
+    seq: int | None = big(nullable=True, default=None)
 
 
 class Heartbeat(SQLModel, table=True):
@@ -99,7 +103,7 @@ class Parameter(SQLModel, table=True):
 
 
 class Checkpoint(EntityRow, table=True):
-    """A saved state of an experiment at a step."""
+    """A saved state of an experiment at a step. `leg` is the leg that the experiment was on then."""
 
     __tablename__ = "checkpoint"
     __table_args__ = entity_arguments(
@@ -117,3 +121,4 @@ class Checkpoint(EntityRow, table=True):
     expected_shards: int | None = None
     pinned: bool = Field(sa_column_kwargs={"server_default": text("false")})
     retired_at: datetime | None = instant(nullable=True, default=None)
+    leg: int = Field(sa_column_kwargs={"server_default": text("0")})

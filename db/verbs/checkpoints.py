@@ -47,6 +47,8 @@ async def create(tx: Transaction, *, experiment_id: str, expected_shards: int | 
         shards = {"expected_shards": _checked(expected_shards), "status": "PENDING"}
     found = await entity.load(tx, EXPERIMENT, experiment_id, ("input", "experimentId"), lock=False)
     values = checked({**values, **shards})
+    # On the first leg nothing is said of it, like of all that goes without saying.
+    values["leg"] = found.row["leg"] or None
     id_ = await entity.add(tx, CHECKPOINT, found.home, [found.id], experiment_id=found.id, **values)
     await experiments.sign_of_life(tx, found.id)
     return {"checkpoint": id_}

@@ -19,7 +19,7 @@ class KeepBestInput:
 @strawberry.input(
     description="Which checkpoints are kept: those that any of the rules keeps; at least one is given. Kept whatever"
     " they say are pinned ones, those that a model version was made from, the latest complete one, and those that are"
-    " PENDING for less than a week."
+    " PENDING for less than a week. What a resumption left behind counts for no rule, and none keeps it."
 )
 class CheckpointRetentionInput:
     keep_last: int | None = optional("So many complete ones with the greatest steps, 1 to 10 000.")

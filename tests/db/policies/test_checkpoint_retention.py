@@ -77,6 +77,24 @@ def test_what_never_became_complete_goes_after_a_week(age: timedelta, is_gone: b
     assert gone(rules, pending, saved(2, 2, value=1.0)) == ([1] if is_gone else [])
 
 
+def test_what_was_left_behind_takes_no_place_and_has_none() -> None:
+    """Five of the line, and behind them three that a resumption from 50 left; the job has just begun to save again."""
+    line = [saved(n, 10 * n, value=float(n)) for n in range(1, 6)]
+    left = [saved(n, 10 * n, value=float(100 + n), is_left=True) for n in range(6, 9)]
+    assert gone(Rules(last=2), *line, *left) == [1, 2, 3, 6, 7, 8]
+    assert gone(Rules(best=KeepBest("m", False, 2)), *line, *left) == [1, 2, 3, 6, 7, 8]
+    assert gone(Rules(every=30), *line, *left) == [1, 2, 4, 6, 7, 8], "3 is a multiple, 5 is the latest; 6 was left"
+    held = [saved(9, 90, is_left=True, is_held=True), saved(10, 100, is_left=True, is_complete=False)]
+    assert gone(Rules(last=5), *line, *left, *held) == [6, 7, 8]
+
+
+def test_where_nothing_is_on_the_line_the_latest_that_was_left_stays() -> None:
+    left = [saved(n, 10 * n, is_left=True) for n in range(1, 4)]
+    assert gone(Rules(last=2, every=10), *left) == [1, 2]
+    assert gone(Rules(last=2), *left, saved(4, 1)) == [1, 2, 3]
+    assert gone(Rules(last=2), *left, saved(4, 1, is_complete=False)) == [1, 2]
+
+
 def told(rules: Rules, checkpoints: list[Checkpoint]) -> set[UUID]:
     """The same rules word by word: is there a reason to keep it?"""
 
@@ -92,14 +110,17 @@ def told(rules: Rules, checkpoints: list[Checkpoint]) -> set[UUID]:
             return a.id > b.id
         return (a.value < b.value) == rule.is_least
 
-    complete = [c for c in checkpoints if c.is_complete]
+    ready = [c for c in checkpoints if c.is_complete]
+    complete = [c for c in ready if not c.is_left]
     rated = [c for c in complete if c.value is not None and math.isfinite(c.value)]
 
     def is_kept(c: Checkpoint) -> bool:
-        if c.is_held or (not c.is_complete and NOW - c.created_at < timedelta(days=7)):
-            return True
-        if not c.is_complete:
-            return False
+        is_young = NOW - c.created_at < timedelta(days=7)
+        return c.is_held or (is_ruled(c) if c.is_complete else is_young)
+
+    def is_ruled(c: Checkpoint) -> bool:
+        if c.is_left:
+            return not complete and not any(later(other, c) for other in ready)
         before = sum(later(other, c) for other in complete)
         is_best = rules.best is not None and c in rated
         return (
@@ -138,7 +159,7 @@ def test_every_rule_over_every_small_run() -> None:
 def test_long_runs_under_every_rule() -> None:
     random = Random(7)
     for rules in RULES:
-        for _ in range(8):
+        for share in (0, 0, 0, 0.2, 0.2, 0.5, 0.9, 1):
             some = [
                 saved(
                     number,
@@ -146,6 +167,7 @@ def test_long_runs_under_every_rule() -> None:
                     value=random.choice([None, math.nan, math.inf, 0.0, -0.0, 0.1, 0.2, 0.3]),
                     is_complete=random.random() < 0.8,
                     is_held=random.random() < 0.15,
+                    is_left=random.random() < share,
                     created_at=random.choice([NOW, NOW - timedelta(days=30)]),
                 )
                 for number in random.sample(range(100), random.randrange(15))
