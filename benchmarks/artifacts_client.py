@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -12,12 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from benchmarks.trackers import ModelBox
 
 MIB: Final = 1 << 20
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 600.0
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 PARTS: Final = "parts { path offset size url headers { name value } }"
 ERRORS: Final = "userErrors { code message }"
@@ -79,6 +83,7 @@ class Sent:
 class Put:
     """A request whose body is a stretch of a file."""
 
+    address: tuple[str, int]
     head: bytes
     file: Path
     offset: int
@@ -92,7 +97,7 @@ def upload(box: ModelBox, owner: str, name: str, sources: Mapping[str, Source], 
     answer = _change(box, BEGIN, objectId=owner, name=name, files=files)
     begun, id_ = time.perf_counter() - started, answer["upload"]["id"]
     while answer["parts"]:
-        send(box.server.port, [_put(box, part, sources) for part in answer["parts"]], connections)
+        send([_put(box, part, sources) for part in answer["parts"]], connections)
         # More than the first thousand are told only when these are there.
         answer = _change(box, RESUME, id=id_) if len(answer["parts"]) >= 1000 else {"parts": ()}
     accepted = time.perf_counter() - started
@@ -108,62 +113,111 @@ def _change(box: ModelBox, query: str, **given: Any) -> dict[str, Any]:
 
 
 def _put(box: ModelBox, part: Mapping[str, Any], sources: Mapping[str, Source]) -> Put:
-    lines = [f"PUT /{part['url']} HTTP/1.1", f"Host: {HOST}", f"Content-Length: {part['size']}"]
-    lines += [f"Authorization: Bearer {box.token}", *(f"{each['name']}: {each['value']}" for each in part["headers"])]
-    head = "\r\n".join([*lines, "", ""]).encode()
-    return Put(head, sources[part["path"]].file, part["offset"], part["size"])
+    """A part on its way to the server, or to where a whole address leads, which is S3 and gets no token."""
+    url, headers = urlsplit(part["url"]), {each["name"]: each["value"] for each in part["headers"]}
+    address, path = (HOST, box.server.port), f"/{part['url']}"
+    if url.scheme:
+        address, path = (url.hostname or HOST, url.port or 80), f"{url.path}?{url.query}"
+    else:
+        headers["Authorization"] = f"Bearer {box.token}"
+    stretch = range(part["offset"], part["offset"] + part["size"])
+    return put(address, path, sources[part["path"]].file, stretch, headers)
 
 
-def send(port: int, puts: Sequence[Put], connections: int) -> None:
+def put(
+    address: tuple[str, int], path: str, file: Path, stretch: range, headers: Mapping[str, str] | None = None
+) -> Put:
+    """The request that sends a stretch of a file there."""
+    length = {"Host": f"{address[0]}:{address[1]}", "Content-Length": str(len(stretch))}
+    lines = [f"{name}: {value}" for name, value in {**length, **(headers or {})}.items()]
+    head = "\r\n".join([f"PUT {path} HTTP/1.1", *lines, "", ""]).encode()
+    return Put(address, head, file, stretch.start, len(stretch))
+
+
+def send(puts: Sequence[Put], connections: int) -> None:
     """Send all of them over so many kept connections, one after the other on each."""
     waiting: queue.SimpleQueue[Put] = queue.SimpleQueue()
-    for put in puts:
-        waiting.put(put)
-    failures: list[Exception] = []
-
-    def work() -> None:
-        try:
-            _send_from(port, waiting)
-        except Exception as error:  # noqa: BLE001 - raised below
-            failures.append(error)
-
-    together(work, connections)
-    for failure in failures:
-        raise failure
+    for each in puts:
+        waiting.put(each)
+    together(functools.partial(_send_from, waiting), connections)
 
 
 def together(work: Callable[[], None], count: int) -> None:
-    """The same work in so many threads, until all are done."""
-    threads = [threading.Thread(target=work) for _ in range(count)]
+    """The same work in so many threads, until all are done. What one of them raises is raised."""
+    failures: list[Exception] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for failure in failures:
+        raise failure
 
 
-def _send_from(port: int, waiting: queue.SimpleQueue[Put]) -> None:
-    with socket.create_connection((HOST, port), timeout=PATIENCE) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setblocking(True)
+def connected(address: tuple[str, int]) -> socket.socket:
+    """A connection whose calls block."""
+    connection = socket.create_connection(address, timeout=PATIENCE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setblocking(True)
+    return connection
+
+
+def _send_from(waiting: queue.SimpleQueue[Put]) -> None:
+    connection: socket.socket | None = None
+    try:
         while True:
             try:
-                put = waiting.get_nowait()
+                each = waiting.get_nowait()
             except queue.Empty:
                 return
-            _send_one(connection, put)
+            connection = connection or connected(each.address)
+            if not _send_one(connection, each):
+                connection.close()
+                connection = None
+    finally:
+        if connection is not None:
+            connection.close()
 
 
-def _send_one(connection: socket.socket, put: Put) -> None:
+def _send_one(connection: socket.socket, put: Put) -> bool:
+    """Send it and wait for its answer; whether the connection can be used again."""
     connection.sendall(put.head, socket.MSG_MORE if put.size else 0)
     with put.file.open("rb") as opened:
         offset, end = put.offset, put.offset + put.size
         while offset < end:
             offset += os.sendfile(connection.fileno(), opened.fileno(), offset, end - offset)
-    answer = b""
-    while b"\r\n\r\n" not in answer:
+    head, body = answer_of(connection)
+    if head[9:12] not in (b"200", b"204"):
+        raise RuntimeError(f"A part was refused: {head[:2000]!r} {body[:2000]!r}")
+    # A body that is longer than what came with the head is of no interest here, and ends the connection.
+    return keeps(head) and len(body) == length_of(head)
+
+
+def answer_of(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The head of an answer, and what came with it of the body."""
+    received = b""
+    while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
         if not piece:
             break
-        answer += piece
-    if not answer.startswith((b"HTTP/1.1 204", b"HTTP/1.1 200")):
-        raise RuntimeError(f"A part was refused: {answer[:2000]!r}")
+        received += piece
+    head, _, begun = received.partition(b"\r\n\r\n")
+    return head, begun
+
+
+def length_of(head: bytes) -> int:
+    """How long the body is, by the head."""
+    found = _LENGTH.search(head)
+    return int(found[1]) if found else 0
+
+
+def keeps(head: bytes) -> bool:
+    """Whether an answer lets its connection go on."""
+    return head.startswith(b"HTTP/1.1") and b"connection: close" not in head.lower()

@@ -20,6 +20,7 @@ from benchmarks.store import FOLDER
 PACKAGES: Final = ("mlflow==3.17.2", "psycopg2-binary==2.9.13")
 HOME: Final = FOLDER / PACKAGES[0].replace("==", "-")
 API: Final = "/api/2.0/mlflow"
+FILES: Final = "/api/2.0/mlflow-artifacts/artifacts"
 LOG_BATCH: Final = f"{API}/runs/log-batch"
 INTERVAL: Final = "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval"
 TABLES: Final = ("metrics", "latest_metrics")
@@ -40,12 +41,15 @@ def install() -> Path:
 
 
 @contextlib.contextmanager
-def serving(dsn: str, workers: int, name: str = "MLflow") -> Iterator[Contender]:
-    """The server, ready: its tables are made, and it has answered."""
+def serving(
+    dsn: str, workers: int, name: str = "MLflow", artifacts: Path = FOLDER / "mlartifacts"
+) -> Iterator[Contender]:
+    """The server, ready: its tables are made, and it has answered. Files go through it into a folder."""
     python, port = install(), free_port()
     address = dsn.replace("postgresql://", "postgresql+psycopg2://")
     command = [str(python), "-m", "mlflow", "server", "--backend-store-uri", address, "--port", str(port)]
     command += ["--workers", str(workers), "--default-artifact-root", "mlflow-artifacts:/"]
+    command += ["--artifacts-destination", str(artifacts.absolute())]
     with running(name, command, port, SETTINGS, FOLDER.absolute()) as server:
         for _ in range(4 * workers):
             call(server, "/experiments/search", {"max_results": 1})
