@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from uuid import UUID, uuid5
 
-from db.engine import Database
+from db.engine import Connection, Database
 from db.errors import DomainError
 
 
@@ -77,6 +77,12 @@ LOCAL = """
     WHERE t.name = 'default' AND a.kind = 'USER' AND a.name = 'local'
 """
 """The user of a laptop."""
+
+
+async def roles_of(connection: Connection, tenant_id: UUID, actor_id: UUID) -> dict[UUID | None, Role]:
+    """The roles that an actor has, whatever its tokens are good for."""
+    rows = await connection.fetch(GRANTS, tenant_id, actor_id)
+    return {row["namespace_id"]: Role[row["role"]] for row in rows}
 
 
 def digest_of(token: str) -> bytes:

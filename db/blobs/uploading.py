@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from db.access import Caller
 from db.blobs import sending
 from db.blobs.clearing import clear, remove_spare
 from db.blobs.store import BlobStore
-from db.blobs.verification import is_under_way, start
+from db.blobs.verification import is_under_way, start, stop
 from db.engine import Database
 from db.errors import StoreUnavailable
 from db.transaction import Answer, Call, Finish, Result, Transaction, answered
@@ -61,11 +62,13 @@ async def completed(  # noqa: PLR0917 - a `Lane`
     text = call.arguments["id"]
 
     async def claim(tx: Transaction) -> Result:
-        return {"mine": await uploads.claim(tx, id=text, is_direct=store.is_direct)}
+        return await uploads.claim(tx, id=text, is_direct=store.is_direct)
 
     claimed = await _committed(database, caller, request_id, call, claim)
+    if refusal := claimed.get("refusal"):
+        raise refusal
     upload = uploads.upload_id(text)
-    if claimed["mine"]:
+    if claimed["is_mine"]:
         start(database, store, caller.tenant_id, upload)
     if not await _is_verified(database, caller.tenant_id, upload):
         return await _answered(database, {"upload": upload}, answer, finish)
@@ -89,7 +92,7 @@ async def _is_verified(database: Database, tenant_id: UUID, upload: UUID) -> boo
     task = database.verifying.get(upload)
     if task is not None:
         done, _ = await asyncio.wait({task}, timeout=WAIT)
-        if done:
+        if done and not task.cancelled():  # Else the upload was given up, as its row says.
             await task
         return bool(done)
     for _ in range(int(WAIT / POLL)):
@@ -105,11 +108,9 @@ async def aborted(  # noqa: PLR0917 - a `Lane`
     """Give an upload up, and remove its bytes."""
     store = store_of(database)
     result = await _committed(database, caller, request_id, call, lambda tx: call.verb(tx, **call.arguments))
-    task = database.verifying.get(result["upload"])
-    if task is not None:
-        task.cancel()
+    await stop(database, result["upload"])
     with contextlib.suppress(StoreUnavailable):  # The upload is over; a job removes what could not be removed now.
-        await clear(database, store, caller.tenant_id, result["upload"])
+        await clear(database, store, caller.tenant_id, result["upload"], datetime.now(UTC))
     return await _answered(database, result, answer, finish)
 
 

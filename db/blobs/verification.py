@@ -19,13 +19,13 @@ import structlog
 from db.access import Role
 from db.blobs.clearing import clear
 from db.blobs.sending import Unfinished, look, unfinished
-from db.blobs.store import BlobStore, Part, Refused, Session
+from db.blobs.store import BlobStore, Missing, Part, Refused, Session
 from db.engine import Database
 from db.errors import DigestMismatch, StoreUnavailable, UploadIncomplete
 from db.identifiers import format_id
 from db.jobs import server_actor
 from db.transaction import Transaction
-from db.verbs import uploads
+from db.verbs import discarding, uploads
 
 log = structlog.get_logger("modelbox.blobs")
 
@@ -54,6 +54,12 @@ UNDER_WAY = """
 """
 
 
+async def reopen(database: Database, tenant_id: UUID, upload: UUID) -> None:
+    """Nobody looks through an upload any more: its client may go on."""
+    async with database.connection() as connection:
+        await connection.execute(REOPEN, tenant_id, upload)
+
+
 async def is_under_way(database: Database, tenant_id: UUID, upload: UUID) -> bool:
     """Whether another process is still at the bytes of an upload."""
     async with database.connection() as connection:
@@ -66,12 +72,21 @@ def start(database: Database, store: BlobStore, tenant_id: UUID, upload: UUID) -
     database.verifying[upload] = task
 
     def forget(done: asyncio.Task[None]) -> None:
-        database.verifying.pop(upload, None)
+        if database.verifying.get(upload) is done:
+            del database.verifying[upload]
         if not done.cancelled():
             done.exception()  # Whoever waited was told; and if nobody did, the upload's row says it.
 
     task.add_done_callback(forget)
     return task
+
+
+async def stop(database: Database, upload: UUID) -> None:
+    """End the look through an upload in this process, if there is one, and wait until nothing of it is at the store."""
+    task = database.verifying.get(upload)
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def verify(database: Database, store: BlobStore, tenant_id: UUID, upload: UUID) -> None:
@@ -89,8 +104,7 @@ async def verify(database: Database, store: BlobStore, tenant_id: UUID, upload: 
         await discard(database, store, tenant_id, upload, failure=error.message)
         raise
     except BaseException:
-        async with database.connection() as connection:
-            await connection.execute(REOPEN, tenant_id, upload)
+        await reopen(database, tenant_id, upload)
         raise
     finally:
         beating.cancel()
@@ -134,10 +148,10 @@ async def _verify_one(database: Database, store: BlobStore, upload: UUID, file: 
     if store.is_direct and file.session.token is None and len(file.session.parts) > 1:
         file = await look(database, store, upload, file, is_new=False)
     try:
-        await store.close(file.session)
-    except Refused as error:
-        raise await _missing(database, store, upload, file) from error
-    wrong = await _wrong_parts(store, file.session, is_hashed=not store.is_direct)
+        await _close(store, file.session)
+        wrong = await _wrong_parts(store, file.session, is_hashed=not store.is_direct)
+    except (Refused, Missing) as error:
+        raise await _missing(database, store, upload, file, has_vanished=isinstance(error, Missing)) from error
     if wrong is None:
         return
     if wrong and not store.is_direct:
@@ -148,6 +162,15 @@ async def _verify_one(database: Database, store: BlobStore, upload: UUID, file: 
         " kept; begin it again with the digests of what you send.",
         path=("input", "id"),
     )
+
+
+async def _close(store: BlobStore, session: Session) -> None:
+    """Make a file whole. Cancelled, it waits for the store, which would go on nevertheless."""
+    closing = asyncio.ensure_future(store.close(session))
+    try:
+        await asyncio.shield(closing)
+    finally:
+        await asyncio.wait({closing})
 
 
 async def _wrong_parts(store: BlobStore, session: Session, *, is_hashed: bool) -> list[Part] | None:
@@ -185,8 +208,12 @@ async def _hash(pieces: AsyncIterator[bytes], update: Callable[[bytes], None]) -
         await hashing
 
 
-async def _missing(database: Database, store: BlobStore, upload: UUID, file: Unfinished) -> UploadIncomplete:
+async def _missing(
+    database: Database, store: BlobStore, upload: UUID, file: Unfinished, *, has_vanished: bool
+) -> UploadIncomplete:
     """What the store refused: it is asked once more what it has, so that the rest can be sent."""
+    if has_vanished and not store.is_direct:
+        return await _rotten(database, upload, file, list(file.session.parts))
     if store.is_direct:
         file = await look(database, store, upload, file, is_new=False)
     return uploads.incomplete(max(1, len(file.missing)), file.path)
@@ -207,8 +234,8 @@ async def discard(database: Database, store: BlobStore, tenant_id: UUID, upload:
         now = datetime.now(UTC)
         caller = await server_actor.of(connection, tenant_id, now)
         tx = Transaction(connection, caller, Role.ADMIN, format_id("upl", upload), now)
-        await uploads.discard_by_id(tx, upload, failure=failure)
+        await discarding.discard_by_id(tx, upload, failure=failure)
         await tx.settle()
     database.committed(tenant_id, tx.moved)
     with contextlib.suppress(StoreUnavailable):  # The upload is over; a job removes what could not be removed now.
-        await clear(database, store, tenant_id, upload)
+        await clear(database, store, tenant_id, upload, now)

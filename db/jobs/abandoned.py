@@ -13,11 +13,11 @@ from uuid import UUID
 import structlog
 
 from db.access import Role
-from db.blobs.clearing import clear, remove_spare
+from db.blobs.clearing import LATEST, clear, remove_spare
 from db.engine import Database
 from db.jobs import server_actor
 from db.transaction import Transaction
-from db.verbs import entity, uploads
+from db.verbs import discarding, entity, uploads
 
 log = structlog.get_logger("modelbox.blobs")
 
@@ -30,10 +30,13 @@ LATE: Final = timedelta(minutes=1)
 # Where `u` is an upload, $1 is now, and a process that verifies has said so since $2.
 EXPIRED = "u.expires_at < $1 AND (u.status = 'OPEN' OR (u.status = 'VERIFYING' AND u.verifying_since < $2))"
 
-# Where an upload that ended before $1 is forgotten, and the bytes of one discarded before $2 are somebody else's work.
-OVER = """(u.finished_at < $1 OR (u.status = 'DISCARDED' AND u.finished_at < $2 AND EXISTS (
-        SELECT FROM upload_file w WHERE w.tenant_id = u.tenant_id AND w.upload_id = u.id
-    )))"""
+# Where an upload that ended before $1 is forgotten, and the bytes of one discarded before $2 are somebody else's work:
+# they were not removed, or it is long enough ago that none can come any more.
+OVER = f"""(u.finished_at < $1 OR (
+    u.status = 'DISCARDED' AND u.finished_at < $2
+    AND (u.verifying_since IS NULL OR u.finished_at < $2::timestamptz - interval '{LATEST.total_seconds()} seconds')
+    AND EXISTS (SELECT FROM upload_file w WHERE w.tenant_id = u.tenant_id AND w.upload_id = u.id)
+))"""
 
 EXPIRED_SOMEWHERE: Final = f"SELECT DISTINCT u.tenant_id FROM upload u WHERE {EXPIRED}"
 OVER_SOMEWHERE: Final = f"SELECT DISTINCT u.tenant_id FROM upload u WHERE {OVER}"
@@ -86,7 +89,7 @@ async def discard(database: Database, tenant: UUID, now: datetime) -> int:
     while upload := await give_up(database, tenant, now):
         count += 1
         if database.blobs is not None:
-            await clear(database, database.blobs, tenant, upload)
+            await clear(database, database.blobs, tenant, upload, now)
     if count:
         log.info("abandoned uploads are given up", tenant=tenant, uploads=count)
     return count
@@ -99,7 +102,7 @@ async def give_up(database: Database, tenant: UUID, now: datetime) -> UUID | Non
         if row is None:
             return None
         tx = Transaction(connection, await server_actor.of(connection, tenant, now), Role.WRITER, "abandoned", now)
-        await uploads.discard(tx, uploads.Opened(row, entity.home_of(row)), failure=None)
+        await discarding.discard(tx, uploads.Opened(row, entity.home_of(row)), failure=None)
         await tx.settle()
     database.committed(tenant, tx.moved)
     return row["id"]  # type: ignore[no-any-return]
@@ -118,7 +121,7 @@ async def remove(database: Database, tenant: UUID, now: datetime) -> None:
         rows = await connection.fetch(ENDED, now - KEPT, now - LATE, tenant)
     for row in rows:
         if row["status"] == "DISCARDED":
-            await clear(database, store, tenant, row["id"])
+            await clear(database, store, tenant, row["id"], now)
         else:
             await remove_spare(database, store, tenant, row["id"])
         if row["is_old"]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from db.access import Caller, Role
+from db.access import Caller, Role, roles_of
 from db.blobs.clearing import remove_spare
-from db.blobs.verification import verify
+from db.blobs.verification import reopen, verify
 from db.engine import Database
 from db.errors import Conflict, DomainError, Unavailable
 from db.identifiers import format_id
@@ -28,9 +29,9 @@ TAKE: Final = """
     UPDATE upload u SET verifying_since = $3 FROM actor a
     WHERE u.tenant_id = $1 AND u.id = $2 AND u.status = 'VERIFYING' AND u.verifying_since < $4
         AND a.tenant_id = $1 AND a.id = u.created_by
-    RETURNING a.id, a.name, a.kind
+    RETURNING a.id, a.name, a.kind, a.disabled_at
 """
-"""Take one over, unless somebody did; in the name of who began it."""
+"""Take one over, unless somebody did; in the name of who began it, if that may still do so."""
 
 
 async def find(database: Database, now: datetime) -> list[str]:
@@ -48,11 +49,9 @@ async def do(database: Database, name: str, now: datetime) -> bool:
     store = database.blobs
     if store is None:
         return False
-    async with database.connection() as connection:
-        actor = await connection.fetchrow(TAKE, tenant_id, upload, now, now - uploads.STALE)
-    if actor is None:
+    caller = await _take(database, tenant_id, upload, now)
+    if caller is None:
         return False
-    caller = Caller(tenant_id, actor["id"], actor["name"], actor["kind"], {None: Role.WRITER})
     try:
         await verify(database, store, tenant_id, upload)
         async with database.transaction() as connection:
@@ -64,7 +63,18 @@ async def do(database: Database, name: str, now: datetime) -> bool:
     except Again as error:
         raise Conflict("Its bytes changed meanwhile; it is looked through once more.") from error
     except DomainError:
-        return False  # Its row says why, and tells whoever completes it.
+        await reopen(database, tenant_id, upload)
+        return False  # Whoever completes it is told why.
     database.committed(tenant_id, tx.moved)
     await remove_spare(database, store, tenant_id, upload)
     return True
+
+
+async def _take(database: Database, tenant_id: UUID, upload: UUID, now: datetime) -> Caller | None:
+    """Who began an upload, with the roles of this moment; None when it is not to be taken over."""
+    async with database.connection() as connection:
+        actor = await connection.fetchrow(TAKE, tenant_id, upload, now, now - uploads.STALE)
+        if actor is None:
+            return None
+        roles = {} if actor["disabled_at"] else await roles_of(connection, tenant_id, actor["id"])
+    return Caller(tenant_id, actor["id"], actor["name"], actor["kind"], roles)

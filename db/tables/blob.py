@@ -42,7 +42,8 @@ class Blob(Row, table=True):
 class Upload(Row, table=True):
     """Files on their way into an artifact. `spec` is a digest of what was begun, by which it is found again.
 
-    One that was discarded says why in `failure`, and has no artifact any more if it was to make it.
+    One that was discarded says why in `failure`, and has no artifact any more if it was to make it; `verifying_since`
+    is then when its bytes were removed.
     """
 
     __tablename__ = "upload"

@@ -30,6 +30,13 @@ from db.verbs.values import checked
 KEPT: Final = timedelta(days=7)
 """How long an upload of which nothing is heard can be gone on with."""
 
+HOLD_SAME = """
+    SELECT u.id FROM upload u JOIN artifact a ON a.tenant_id = $1 AND a.id = u.artifact_id AND a.deleted_at IS NULL
+    WHERE u.tenant_id = $1 AND a.object_id = $2 AND a.name = $3 AND u.spec = $4 AND u.status IN ('OPEN', 'VERIFYING')
+    FOR NO KEY UPDATE OF u
+"""
+"""Hold the upload of the same files before its artifact: who completes it or gives it up takes them in this order."""
+
 SAME = """
     SELECT id FROM upload WHERE tenant_id = $1 AND artifact_id = $2 AND spec = $3 AND status IN ('OPEN', 'VERIFYING')
     FOR NO KEY UPDATE
@@ -76,8 +83,9 @@ async def begin(
     require_small(want.metadata, ("input", "metadata"))
     owner = await entity.load_owner(tx, object_id, ("input", "objectId"))
     _check_shard(owner, shard)
-    artifact = await artifacts.prepare(tx, owner, name, want, shard)
     spec = announced.spec(wanted, shard)
+    await tx.fetch(HOLD_SAME, owner.id, name, spec)
+    artifact = await artifacts.prepare(tx, owner, name, want, shard)
     known = await tx.fetchval(SAME, artifact, spec)
     if known:
         await tx.update(tables.Upload, known, expires_at=tx.now + KEPT)
@@ -235,29 +243,31 @@ BLOBS = """
 """
 """The blobs of these digests, held: what is being swept waits, and then finds them in use."""
 
+IS_COMMITTED = "SELECT status = 'READY' FROM checkpoint WHERE tenant_id = $1 AND id = $2"
+"""Who commits a checkpoint waits for those who hold its shards."""
+
 OWNER = "SELECT o.kind, o.name FROM object o WHERE o.tenant_id = $1 AND o.id = $2"
 
 
-async def claim(tx: Transaction, *, id: str, is_direct: bool) -> bool:
+async def claim(tx: Transaction, *, id: str, is_direct: bool) -> Result:
     """Say that the bytes of an upload are being looked through; whether that is for the caller to do now.
 
-    `is_direct`: which parts arrived, only the store knows.
-
-    Raises:
-        UploadIncomplete: parts are missing.
+    `is_direct`: which parts arrived, only the store knows. What is missing is an answer and no exception, for then
+    what was found out about it would not be kept.
     """
     found = await load(tx, id)
     if found.row["status"] == "READY":
-        return False
+        return {"is_mine": False}
     await tx.execute(LOST, found.id)
     absent = [] if is_direct else await tx.fetch(ABSENT, found.id)
     if absent:
-        raise incomplete(sum(row["missing"] for row in absent), absent[0]["path"])
+        await tx.update(tables.Upload, found.id, status="OPEN")
+        return {"is_mine": False, "refusal": incomplete(sum(row["missing"] for row in absent), absent[0]["path"])}
     since = found.row["verifying_since"]
     if found.row["status"] == "VERIFYING" and since > tx.now - STALE:
-        return False
+        return {"is_mine": False}
     await tx.update(tables.Upload, found.id, status="VERIFYING", verifying_since=tx.now)
-    return True
+    return {"is_mine": True}
 
 
 def incomplete(count: int, path: str) -> UploadIncomplete:
@@ -283,6 +293,7 @@ async def complete(tx: Transaction, *, id: str) -> Result:
     if not all(row["is_stored"] for row in rows):
         raise Again
     artifact = await entity.load(tx, ARTIFACT, artifact_text(found.row["artifact_id"]))
+    await _require_open_shard(tx, artifact)
     await require_room(tx, artifact.home, found.row["total_size"], entity.ID, excluding=found.id)
     blobs = await _blobs(tx, found.id, [row["digest"] for row in rows])
     if any(row["digest"] not in blobs for row in rows):
@@ -294,6 +305,13 @@ async def complete(tx: Transaction, *, id: str) -> Result:
     await _note(tx, artifact, found, before, after)
     await tx.update(tables.Upload, found.id, status="READY", finished_at=tx.now, verifying_since=None)
     return {**result, "spare": [row["number"] for row in rows if blobs[row["digest"]] != row["blob_id"]]}
+
+
+async def _require_open_shard(tx: Transaction, artifact: Found) -> None:
+    """Raises Conflict for a shard of a checkpoint that became complete while the upload was under way."""
+    if artifact.row["shard"] is not None and await tx.fetchval(IS_COMMITTED, artifact.row["object_id"]):
+        text = "The checkpoint was committed meanwhile, and its shards stay as they are. Abort this upload."
+        raise Conflict(text, path=entity.ID)
 
 
 async def _blobs(tx: Transaction, upload: UUID, digests: Sequence[str]) -> dict[str, UUID]:
@@ -329,55 +347,3 @@ async def _note(tx: Transaction, artifact: Found, upload: Opened, before: Files,
         after={**about, "uploadId": format_id(UPLOAD.prefix, upload.id), **files.shown(after)},
         byte_count=upload.row["total_size"],
     )
-
-
-PENDING = "SELECT name FROM artifact WHERE tenant_id = $1 AND id = $2 AND status = 'PENDING' FOR UPDATE"
-USED = "SELECT EXISTS (SELECT FROM file WHERE tenant_id = $1 AND artifact_id = $2)"
-OTHERS = """
-    SELECT EXISTS (SELECT FROM upload WHERE tenant_id = $1 AND artifact_id = $2 AND status IN ('OPEN', 'VERIFYING'))
-"""
-LET_GO = "UPDATE upload SET artifact_id = NULL WHERE tenant_id = $1 AND artifact_id = $2"
-REMOVE_ARTIFACT = "DELETE FROM artifact WHERE tenant_id = $1 AND id = $2"
-
-
-async def abort(tx: Transaction, *, id: str) -> Result:
-    """Give an upload up."""
-    found = await load(tx, id)
-    if found.row["status"] == "READY":
-        raise Conflict("The upload is complete. Delete its artifact, if that should not be there.", path=entity.ID)
-    await discard(tx, found, failure=None)
-    return {"upload": found.id, "deletedId": id}
-
-
-async def discard(tx: Transaction, found: Opened, *, failure: str | None) -> None:
-    """End an upload without its files; an artifact that was waiting only for them goes with it.
-
-    Its bytes are removed after the commit, by `db.blobs.uploading.clear`, or by the job that looks for such uploads.
-    """
-    artifact_id = found.row["artifact_id"]
-    await tx.update(tables.Upload, found.id, status="DISCARDED", failure=failure, finished_at=tx.now)
-    row = await tx.fetchrow(PENDING, artifact_id)
-    if row is None or await tx.fetchval(OTHERS, artifact_id):
-        return
-    if await tx.fetchval(USED, artifact_id):
-        await tx.update(tables.Artifact, artifact_id, status="READY")
-        return
-    await tx.execute(LET_GO, artifact_id)
-    await tx.execute(REMOVE_ARTIFACT, artifact_id)
-    entity.note(tx, "DELETE", ARTIFACT, found.home, artifact_id, name=row["name"], before={"name": row["name"]})
-
-
-BY_ID = f"""
-    SELECT u.*, {entity.HOME} FROM upload u JOIN namespace h ON h.tenant_id = $1 AND h.id = u.namespace_id
-    WHERE u.tenant_id = $1 AND u.id = $2 AND u.status IN ('OPEN', 'VERIFYING') FOR NO KEY UPDATE OF u
-"""
-"""An upload that is under way, whoever sees it."""
-
-
-async def discard_by_id(tx: Transaction, upload: UUID, *, failure: str | None) -> bool:
-    """End an upload that is under way, in the server's own name; whether there was one."""
-    row = await tx.fetchrow(BY_ID, upload)
-    if row is None:
-        return False
-    await discard(tx, Opened(row, entity.home_of(row)), failure=failure)
-    return True

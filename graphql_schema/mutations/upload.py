@@ -6,7 +6,7 @@ import strawberry
 
 from db.access import Role
 from db.blobs import uploading
-from db.verbs import uploads
+from db.verbs import discarding, uploads
 from graphql_schema import enums
 from graphql_schema.artifact import Artifact
 from graphql_schema.mutation import Payload, changed, given, mutation, optional, payload, told, told_objects
@@ -132,7 +132,7 @@ class UploadMutations:
     abort_upload: AbortUploadPayload = mutation(
         "Give an upload up and remove its bytes, and its artifact when that was waiting only for them. `CONFLICT` when"
         " it is READY.",
-        uploads.abort,
+        discarding.abort,
         Role.WRITER,
         AbortUploadInput,
         lane=uploading.aborted,
