@@ -6,6 +6,7 @@ Nothing of a part counts before all of it is there and is what its digest says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -18,9 +19,10 @@ from starlette.types import Message, Receive
 from app.gateway import Gateway, bearer_token, request_id
 from app.refusals import refusal
 from db.blobs import incoming
+from db.blobs.clearing import remove_late
 from db.blobs.incoming import Expected
 from db.blobs.store import CHUNK, PIECES, BlobStore, Refused
-from db.errors import Conflict, DigestMismatch, Invalid, NotFound, StoreUnavailable
+from db.errors import Conflict, DigestMismatch, Invalid, NotFound, StoreUnavailable, Unavailable
 from db.verbs.announced import MOST_PART
 from graphql_schema.errors import RequestError
 
@@ -76,6 +78,10 @@ class _Parts:
         try:
             await _write(store, expected, request.receive)
             await incoming.note(self._gateway.database, expected)
+        except BaseException:
+            with contextlib.suppress(Unavailable):
+                await remove_late(self._gateway.database, store, expected.upload_id, expected.session.key)
+            raise
         finally:
             self._under_way.discard(place)
 

@@ -20,6 +20,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from db.blobs.hashing import hashed
 from db.blobs.s3 import Bucket, Limits
 from db.blobs.s3_addresses import Request, Signer
 from db.blobs.s3_calls import NETWORK, NO_BUCKET, Calls, Said, refused
@@ -177,12 +178,16 @@ class S3Store:
             return f"S3 says {said.code}"
         return None
 
-    async def read(self, key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
+    def read(self, key: Key, offset: int, size: int, digest: Digest | None = None) -> AsyncGenerator[bytes]:
         """So many bytes, in pieces of at most CHUNK. A body that breaks off is asked for again from there on.
 
         Raises:
             Missing: there is no such object, or it is shorter.
         """
+        pieces = self._pieces(key, offset, size)
+        return pieces if digest is None else hashed(pieces, digest)
+
+    async def _pieces(self, key: Key, offset: int, size: int) -> AsyncGenerator[bytes]:
         if not size and await self.stat(key) is None:
             raise Missing(key.path)
         end, broken, mark = offset + size, 0, offset

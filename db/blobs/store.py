@@ -7,7 +7,7 @@ judge them: that bytes are what their digest says is found out in `db.blobs.veri
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -158,8 +158,8 @@ class BlobStore(Protocol):
         """Take parts again for a file that was closed and found wrong; of a store that is not direct."""
         ...
 
-    def read(self, key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
-        """So many bytes, in pieces of at most CHUNK.
+    def read(self, key: Key, offset: int, size: int, digest: Digest | None = None) -> AsyncGenerator[bytes]:
+        """So many bytes, in pieces of at most CHUNK. Once there are no more, `digest` has taken all of them.
 
         Raises:
             Missing: there is nothing under the key, or it is shorter.

@@ -10,12 +10,9 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator
-from typing import Final, cast
 
+from db.blobs.hashing import SMALL
 from db.blobs.store import BlobStore, Key, Part, Parts
-
-SMALL: Final = 1 << 16
-"""So many bytes are hashed in the time that handing them to a thread would take."""
 
 
 class Damaged(Exception):
@@ -68,25 +65,12 @@ async def _right(store: BlobStore, key: Key, parts: Parts, start: int, stop: int
 async def _hashed(store: BlobStore, key: Key, part: Part) -> AsyncGenerator[tuple[int, bytes]]:
     """The pieces of a part, each with its place in the file; once the last was taken, all were right."""
     digest, offset = hashlib.sha256(), part.offset
-    hashing: asyncio.Future[None] | None = None
-    async with contextlib.aclosing(cast("AsyncGenerator[bytes]", store.read(key, offset, part.size))) as pieces:
+    async with contextlib.aclosing(store.read(key, offset, part.size, digest)) as pieces:
         async for piece in pieces:
-            if hashing:
-                await hashing
-            hashing = _update(digest, piece)  # While it runs, this piece is used, and the next one is read.
             yield offset, piece
             offset += len(piece)
-    if hashing:
-        await hashing
     if digest.digest() != part.digest:
         raise Damaged(key, part.number)
-
-
-def _update(digest: hashlib._Hash, piece: bytes) -> asyncio.Future[None] | None:
-    if len(piece) > SMALL:
-        return asyncio.get_running_loop().run_in_executor(None, digest.update, piece)
-    digest.update(piece)
-    return None
 
 
 async def _ahead(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

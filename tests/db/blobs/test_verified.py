@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,7 +14,7 @@ import pytest
 
 from db.blobs import verified
 from db.blobs.disk import DiskStore, open_disk
-from db.blobs.store import CHUNK, Key, Missing, Parts, Session
+from db.blobs.store import CHUNK, Digest, Key, Missing, Parts, Session
 
 FLIPS = 10_000
 TENANT = UUID(int=1)
@@ -150,12 +150,13 @@ class Endless:
 
     read_to: list[int]
 
-    async def read(self, _key: Key, offset: int, size: int) -> AsyncIterator[bytes]:
+    async def read(self, _key: Key, offset: int, size: int, digest: Digest) -> AsyncGenerator[bytes]:
         end = offset + size
         while offset < end:
             piece = bytes(min(CHUNK, end - offset))
             offset += len(piece)
             self.read_to.append(offset)
+            digest.update(piece)
             yield piece
 
 
