@@ -1,14 +1,15 @@
 """A resumption leaves points behind: those with a later step go from the line's series into others of the same key.
 
 The line is leg 0, always; what the n-th resumption leaves is leg n. Points keep their numbers in the feed, so cursors
-stay good, and a retry of what was left behind is still known. Nothing is read but what moves, the segments behind the
-first point that does, and the figures that the others keep of themselves.
+stay good, and a retry of what was left behind is still known. Nothing is decoded but segments that hold both, and those
+behind them that stay; segments past the step change their series, and all say of themselves what figures need.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,8 @@ PLAN: Final = f"""
     ORDER BY s.id
 """
 """The series with points past a step. Up to the last segment that was rolled up they go or stay segment by segment:
-`moved` go. Behind it they are taken apart from `touched` on. `is_whole`: all points are past the step."""
+`moved` go. Behind it they are taken apart from `touched` on, but for those that go whole. `is_whole`: all points are
+past the step."""
 
 RELABEL: Final = """
     WITH whole AS (
@@ -90,11 +92,26 @@ SETTLE: Final = """
     WHERE tenant_id = $1 AND owner_id = $2 AND series_id = ANY($3) AND position < 0
 """
 
-TOUCHED: Final = """
-    SELECT s.series_id, s.position, s.recorded_until, s.data FROM metric_segment s
-    JOIN unnest($3::bigint[], $4::bigint[]) AS w(series_id, touched) USING (series_id)
-    WHERE s.tenant_id = $1 AND s.owner_id = $2 AND s.position >= w.touched ORDER BY s.series_id, s.position
+_BEHIND: Final = """
+    FROM metric_segment s JOIN unnest($4::bigint[], $5::bigint[]) AS w(series_id, touched) USING (series_id)
+    WHERE s.tenant_id = $1 AND s.owner_id = $2 AND s.position >= w.touched
 """
+
+TOUCHED: Final = f"""
+    SELECT s.series_id, s.position, s.recorded_until, s.data {_BEHIND} AND NOT {PAST_SQL}
+    ORDER BY s.series_id, s.position
+"""
+"""Segments to take apart."""
+
+WHOLE: Final = f"SELECT s.series_id, s.position {_BEHIND} AND {PAST_SQL} ORDER BY s.series_id, s.position"
+"""Segments among them that go whole."""
+
+PUT: Final = """
+    UPDATE metric_segment g SET series_id = m.left_id, position = m.place, leg = $3
+    FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) AS m(series_id, position, left_id, place)
+    WHERE g.tenant_id = $1 AND g.owner_id = $2 AND g.series_id = m.series_id AND g.position = m.position
+"""
+"""They take their places in other series."""
 
 REMOVE: Final = """
     DELETE FROM metric_segment s USING unnest($3::bigint[], $4::bigint[]) AS known(series_id, position)
@@ -106,7 +123,7 @@ KEPT: Final = """
     JOIN unnest($3::bigint[], $4::bigint[]) AS w(series_id, before) USING (series_id)
     WHERE s.tenant_id = $1 AND s.owner_id = $2 AND s.position < w.before ORDER BY s.series_id, s.position
 """
-"""What segments that stayed as they are know of themselves."""
+"""What segments that were not made of points here know of themselves."""
 
 ENDS: Final = """
     SELECT s.series_id, s.position, s.data, s.parts FROM metric_segment s
@@ -173,9 +190,8 @@ class Leaving:
         await self._move_whole([one for one in series if one.moved])
         left = {one.id: Side(one.left_id, one.moved * SIZE) for one in series}
         line = {one.id: Side(one.id, _begin(one)) for one in series if one.touched is not None}
-        split = Split(self.step, line, left)
-        await self._take_apart(split)
-        bounds = {one.id: _begin(one) for one in series} | {one.left_id: one.moved * SIZE for one in series}
+        await self._take_apart(split := Split(self.step, line, left, await self._whole(line)))
+        bounds = {one.id: _begin(one) for one in series} | {one.left_id: EVERYWHERE for one in series}
         found = await self._with_kept(bounds, split.figures)
         await self._write([(one.key, found.get(one.id), found.get(one.left_id), one.left_id) for one in series])
 
@@ -187,15 +203,28 @@ class Leaving:
             await self._execute(CLOSE_UP, ids)
             await self._execute(SETTLE, ids)
 
+    async def _whole(self, line: Mapping[int, Side]) -> dict[int, deque[int]]:
+        found: dict[int, deque[int]] = defaultdict(deque)
+        begins = [side.position for side in line.values()]
+        for row in await self._fetch(WHOLE, self.step, [*line], begins):
+            found[row["series_id"]].append(row["position"])
+        return found
+
     async def _take_apart(self, split: Split) -> None:
         """A cursor sees what was there when it was opened, whatever is written meanwhile."""
-        legs = {side.series_id: self.number for side in split.left.values()}
         begins = [side.position for side in split.line.values()]
-        async for rows in self._pages(TOUCHED, AT_ONCE, [*split.line], begins):
+        async for rows in self._pages(TOUCHED, AT_ONCE, self.step, [*split.line], begins):
             segments = await asyncio.to_thread(split.segments, rows, is_end=False)
             await self._execute(REMOVE, [row["series_id"] for row in rows], [row["position"] for row in rows])
-            await self._copy(segments, legs)
-        await self._copy(await asyncio.to_thread(split.segments, [], is_end=True), legs)
+            await self._put(split, segments)
+        await self._put(split, await asyncio.to_thread(split.segments, [], is_end=True))
+
+    async def _put(self, split: Split, segments: Iterable[tuple[Any, ...]]) -> None:
+        """What goes whole first: where it was, what stays is written."""
+        if split.moves:
+            await self._execute(PUT, self.number, *map(list, zip(*split.moves, strict=True)))
+            split.moves.clear()
+        await self._copy(segments, {side.series_id: self.number for side in split.left.values()})
 
     async def _copy(self, segments: Iterable[tuple[Any, ...]], legs: Mapping[int, int]) -> None:
         await self.connection.copy_records_to_table(

@@ -94,7 +94,7 @@ _COLUMNS: Final = "NULL::bigint, NULL::bigint, NULL::text, NULL::bytea"
 
 
 def _page(form: Form, *, first: str, end: str, condition: str, order: str) -> str:
-    """Segments that hold a page. Where points were rolled up at least one is left of each part."""
+    """Segments that hold a page. Of two neighbours one is full, and at least one point is left of each of its parts."""
     return f"""
     SELECT 's', w.n, p.position, p.count, CASE WHEN p.data IS NULL THEN {Level.PARTS} ELSE {Level.DATA} END,
         p.data IS NULL, coalesce(p.data, p.parts), {_COLUMNS}
@@ -104,7 +104,7 @@ def _page(form: Form, *, first: str, end: str, condition: str, order: str) -> st
             SELECT position, count, data, parts,
                 ({end} - {first}) / CASE WHEN data IS NULL THEN {PART} ELSE 1 END AS kept
             FROM metric_segment WHERE {_OF_SERIES} AND {condition}
-            ORDER BY position {order} LIMIT w.high / {SIZE // PART} + 2
+            ORDER BY position {order} LIMIT 2 * (w.high / {SIZE // PART}) + 3
         ) near
     ) p WHERE w.form = {form} AND p.before < w.high"""
 

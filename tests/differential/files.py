@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+from uuid import UUID
 
 from tests.differential.paging import listed
-from tests.differential.reference import COLUMNS, Args, field, in_order, link
+from tests.differential.reference import COLUMNS, FIELDS, Args, field, in_order, link
 from tests.differential.seed import Row
 from tests.differential.sight import Sight, Thing, as_thing
 
@@ -77,7 +79,28 @@ def _retention(see: Sight, row: Row, args: Args) -> Any:
 
 @field("Experiment.legs")
 def _legs(see: Sight, row: Row, args: Args) -> Any:
-    return [Thing("Leg", leg) for leg in see.store.where("leg", experiment_id=row["id"])]
+    legs = see.store.where("leg", experiment_id=row["id"])
+    return [Thing("Leg", leg) for leg in sorted(legs, key=lambda leg: leg["number"])]
+
+
+FIELDS.update({"Leg.checkpoint": link("checkpoint", "checkpoint_id"), "Leg.startedBy": link("actor", "started_by")})
+
+
+@field("Checkpoint.isLeftBehind")
+def _is_left_behind(see: Sight, row: Row, args: Args) -> Any:
+    return left_behind(see, row)
+
+
+def left_behind(see: Sight, row: Row) -> bool:
+    """Whether a checkpoint's experiment was resumed from before its step, since it was saved or gone on from."""
+    since = row["leg"]
+    behind = False
+    for leg in sorted(see.store.where("leg", experiment_id=row["experiment_id"]), key=lambda leg: leg["number"]):
+        if leg["checkpoint_id"] == row["id"]:
+            behind = False
+        elif leg["number"] > since and row["step"] is not None and leg["from_step"] < row["step"]:
+            behind = True
+    return behind
 
 
 @field("Experiment.resumeState")
@@ -87,9 +110,35 @@ def _resume_state(see: Sight, row: Row, args: Args) -> Any:
 
 
 def _latest(see: Sight, row: Row) -> Row | None:
-    complete = see.store.where("checkpoint", experiment_id=row["id"], status="READY", deleted_at=None)
+    complete = complete_checkpoints(see, row["id"])
     order = [((float("-inf") if each["step"] is None else each["step"]), each["id"], each) for each in complete]
     return max(order, key=lambda each: each[:2])[2] if order else None
+
+
+def complete_checkpoints(see: Sight, experiment: UUID) -> list[Row]:
+    """Those of the line, the oldest first."""
+    rows = see.store.where("checkpoint", experiment_id=experiment, status="READY", deleted_at=None)
+    return sorted((row for row in rows if not left_behind(see, row)), key=lambda row: row["id"])
+
+
+@field("Experiment.latestCheckpoint")
+def _latest_checkpoint(see: Sight, row: Row, args: Args) -> Any:
+    found = _latest(see, row)
+    return found and as_thing("checkpoint", found)
+
+
+@field("Experiment.bestCheckpoint")
+def _best(see: Sight, row: Row, args: Args) -> Any:
+    best: tuple[float, Row] | None = None
+    for checkpoint in complete_checkpoints(see, row["id"]):
+        series = next(see.store.where("series", owner_id=checkpoint["id"], key=args["metric"], leg=0), None)
+        value = series["last"] if series else None
+        if value is None or not math.isfinite(value):
+            continue
+        score = -value if args["mode"] == "MIN" else value
+        if best is None or score >= best[0]:
+            best = (score, checkpoint)
+    return as_thing("checkpoint", best[1]) if best else None
 
 
 @field("ResumeState.checkpoint")

@@ -256,32 +256,6 @@ def _heartbeat(see: Sight, row: Row, args: Args) -> Any:
     return next((beat["at"] for beat in see.store.where("heartbeat", experiment_id=row["id"])), None)
 
 
-def complete_checkpoints(see: Sight, experiment: UUID) -> list[Row]:
-    rows = see.store.where("checkpoint", experiment_id=experiment, status="READY", deleted_at=None)
-    return sorted(rows, key=lambda row: row["id"])
-
-
-@field("Experiment.latestCheckpoint")
-def _latest(see: Sight, row: Row, args: Args) -> Any:
-    found = complete_checkpoints(see, row["id"])
-    found.sort(key=lambda checkpoint: -math.inf if checkpoint["step"] is None else checkpoint["step"])
-    return as_thing("checkpoint", found[-1]) if found else None
-
-
-@field("Experiment.bestCheckpoint")
-def _best(see: Sight, row: Row, args: Args) -> Any:
-    best: tuple[float, Row] | None = None
-    for checkpoint in complete_checkpoints(see, row["id"]):
-        series = next(see.store.where("series", owner_id=checkpoint["id"], key=args["metric"], leg=0), None)
-        value = series["last"] if series else None
-        if value is None or not math.isfinite(value):
-            continue
-        score = -value if args["mode"] == "MIN" else value
-        if best is None or score >= best[0]:
-            best = (score, checkpoint)
-    return as_thing("checkpoint", best[1]) if best else None
-
-
 @field("Experiment.eventDurations")
 def _durations(see: Sight, row: Row, args: Args) -> Any:
     spans: dict[str, list[Fraction]] = {}

@@ -61,6 +61,7 @@ class Seed:
         self.members()
         self.experiments()
         self.checkpoints()
+        self.legs()
         self.models()
         self.versions()
         self.tags()
@@ -232,6 +233,25 @@ class Seed:
                 epoch=self.maybe(words.FLOATS),
                 status=self.one(["READY", "READY", "PENDING"]),
             )
+
+    def legs(self) -> None:
+        """Of some experiments, resumptions; their checkpoints were saved on any leg. Drawn apart from all the rest."""
+        chance = Random(2)
+        for experiment in self.rows["experiment"]:
+            saved = [row for row in self.rows["checkpoint"] if row["experiment_id"] == experiment["id"]]
+            experiment["leg"] = chance.choice([0, 0, 1, 3]) if saved else 0
+            for row in saved:
+                row["leg"] = chance.randint(0, experiment["leg"])
+            for number in range(1, experiment["leg"] + 1):
+                self.add(
+                    "leg",
+                    experiment_id=experiment["id"],
+                    number=number,
+                    from_step=chance.choice([*words.INTEGERS, *(row["step"] for row in saved if row["step"])]),
+                    checkpoint_id=chance.choice([None, chance.choice(saved)["id"]]),
+                    started_at=chance.choice(words.MOMENTS),
+                    started_by=chance.choice(self.rows["actor"])["id"],
+                )
 
     def models(self) -> None:
         for _ in range(16):
