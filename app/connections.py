@@ -11,12 +11,14 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from app.socket_body import SOCKET_BODY, SocketBody, long_body
 from app.ws_messages import TRY_AGAIN_LATER
 
 FINAL_TEXT: Final = 0x81
@@ -71,6 +73,18 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(config, *arguments, **more)
         self._clock = Clock(config.stall_seconds, self._look)
         self._left = 0
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser when the head of a request was read."""
+        super().on_headers_complete()
+        if (size := long_body(self.scope)) is not None:
+            extensions = cast("dict[str, Any]", self.scope.setdefault("extensions", {}))
+            extensions[SOCKET_BODY] = SocketBody(self, self.cycle, size)
+
+    def begin_anew(self) -> None:
+        """Expect a new request: a body was read past the parser, to its end."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
 
     def pause_writing(self) -> None:
         """Called by the transport when its buffer is full."""

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Refused, Session, Stored
+from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Refused, Session, Source, Stored
 from db.errors import StoreUnavailable
 
 log = structlog.get_logger("modelbox.blobs")
@@ -27,6 +28,9 @@ log = structlog.get_logger("modelbox.blobs")
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_ROOM: Final = "The store of files is full. Nothing was lost; its operator must make room."
 DRAFT: Final = ".part"
+BUFFER: Final = 1 << 18
+"""What a thread receives at a time: so much stays in the processor's cache while it is written and hashed."""
+
 LISTED: Final = 1_000
 """Files that a listing looks at before it lets others go on."""
 
@@ -38,6 +42,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._local = threading.local()
 
     async def open(self, session: Session) -> str | None:
         """Make the folder for the file."""
@@ -79,16 +84,29 @@ class DiskStore:
                 digest.update(piece)
 
     def _write(self, key: Key, offset: int, pieces: Sequence[bytes]) -> None:
-        """Write into the draft, which nobody makes whole meanwhile.
-
-        Raises:
-            Refused: it was made whole before: what comes late must not change bytes that were looked through.
-        """
         with self._draft_opened(key) as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            if not _is_still(file, self._draft(key)):
-                raise Refused("the file was made whole while the part was sent")
             _write_all(file, pieces, offset)
+
+    async def receive(self, session: Session, offset: int, size: int, source: Source, digest: Digest) -> int:
+        """Take up to so many bytes from a source, in one thread: write and hash them while the processor has them."""
+        with _named_errors():
+            return await asyncio.to_thread(self._receive, session.key, offset, size, source, digest)
+
+    def _receive(self, key: Key, offset: int, size: int, source: Source, digest: Digest) -> int:
+        memory, done = self._memory(), 0
+        with self._draft_opened(key) as file:
+            while done < size and (count := source(memory[: size - done])):
+                _write_all(file, (memory[:count],), offset + done)
+                digest.update(memory[:count])
+                done += count
+        return done
+
+    def _memory(self) -> memoryview:
+        """This thread's own."""
+        if not hasattr(self._local, "memory"):
+            self._local.memory = memoryview(bytearray(BUFFER))
+        found: memoryview = self._local.memory
+        return found
 
     @contextlib.contextmanager
     def _opened(self, path: Path, flags: int) -> Iterator[int]:
@@ -100,6 +118,11 @@ class DiskStore:
 
     @contextlib.contextmanager
     def _draft_opened(self, key: Key) -> Iterator[int]:
+        """The draft, to write into, which nobody makes whole meanwhile.
+
+        Raises:
+            Refused: it was made whole before: what comes late must not change bytes that were looked through.
+        """
         if self._place(key).exists():
             raise Refused("the file is whole")
         flags = os.O_WRONLY | os.O_CREAT
@@ -109,6 +132,9 @@ class DiskStore:
             except FileNotFoundError:  # Its folder is not there.
                 self._make_folder(key)
                 file = stack.enter_context(self._opened(self._draft(key), flags))
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if not _is_still(file, self._draft(key)):
+                raise Refused("the file was made whole while the part was sent")
             yield file
 
     async def close(self, session: Session) -> None:
@@ -224,7 +250,7 @@ def _is_still(file: int, path: Path) -> bool:
         return False
 
 
-def _write_all(file: int, pieces: Sequence[bytes], offset: int) -> None:
+def _write_all(file: int, pieces: Sequence[bytes | memoryview], offset: int) -> None:
     written = os.pwritev(file, pieces, offset) if pieces else 0
     if written < sum(map(len, pieces)):  # As when the disk is nearly full.
         rest = memoryview(b"".join(pieces))[written:]

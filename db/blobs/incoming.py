@@ -30,12 +30,16 @@ RECEIVED = """
         WHERE tenant_id = $1 AND id = $2 AND expires_at < $5::timestamptz - interval '1 hour'
     )
     UPDATE upload_file f SET received = received + int8multirange(int8range($4::bigint, $4::bigint + 1))
-    FROM upload u
+    FROM upload u, set_config('synchronous_commit', 'off', true)
     WHERE f.tenant_id = $1 AND f.upload_id = $2 AND f.number = $3 AND u.tenant_id = $1 AND u.id = $2
         AND u.status = 'OPEN'
     RETURNING true
 """
-"""Note a part, if the upload is still open; and that something was heard of it, so that it is not given up."""
+"""Note a part, if the upload is still open; and that something was heard of it, so that it is not given up.
+
+The note need not outlive a loss of power, for until the file is closed its bytes might not, either: the part would be
+asked for again. So nobody waits until the disk has it.
+"""
 
 
 @dataclass(frozen=True)

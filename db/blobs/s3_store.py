@@ -24,7 +24,7 @@ from db.blobs.hashing import hashed
 from db.blobs.s3 import Bucket, Limits
 from db.blobs.s3_addresses import Request, Signer
 from db.blobs.s3_calls import NETWORK, NO_BUCKET, Calls, Said, refused
-from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Part, Refused, Session, Stored
+from db.blobs.store import CHUNK, Address, Digest, Key, Missing, Part, Refused, Session, Source, Stored
 from db.errors import StoreUnavailable
 
 LINK_SECONDS: Final = 60
@@ -127,6 +127,10 @@ class S3Store:
         return len(parts) != 1 or _is_announced(head, parts[0], parts.size)
 
     async def write(self, session: Session, offset: int, pieces: Sequence[bytes], digest: Digest | None = None) -> None:
+        """Never: bytes go from clients to S3."""
+        raise NotImplementedError("bytes are sent to S3 by who has them")
+
+    async def receive(self, session: Session, offset: int, size: int, source: Source, digest: Digest) -> int:
         """Never: bytes go from clients to S3."""
         raise NotImplementedError("bytes are sent to S3 by who has them")
 

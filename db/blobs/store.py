@@ -7,10 +7,10 @@ judge them: that bytes are what their digest says is found out in `db.blobs.veri
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 _KEY: Final = re.compile(r"([0-9a-f]{32})/([0-9a-f]{2})/(\2[0-9a-f]{62})\.([0-9a-f]{32})")
@@ -25,9 +25,13 @@ PIECES: Final = 512
 class Digest(Protocol):
     """A hash that takes bytes, as those of hashlib."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take more of them."""
         ...
+
+
+Source: TypeAlias = Callable[[memoryview], int]
+"""Fills memory with the next bytes, in a thread that is not the loop's; how many they were, 0 if there are none now."""
 
 
 class Missing(Exception):
@@ -143,6 +147,14 @@ class BlobStore(Protocol):
         """Put bytes at their place, one piece after the other; of a store that is not direct.
 
         At most PIECES of them. Not durable before `close`. `digest` takes the same bytes.
+        """
+        ...
+
+    async def receive(self, session: Session, offset: int, size: int, source: Source, digest: Digest) -> int:
+        """Put up to so many bytes of a source at their place and hash them; of a store that is not direct.
+
+        Returns how many they were: fewer when the source has none left at the moment. What the source raises goes
+        through.
         """
         ...
 
