@@ -77,6 +77,8 @@ async def require_room(tx: Transaction, home: Home, size: int, path: Path, *, ex
     Raises:
         QuotaExceeded: so many bytes more are too many for one of them.
     """
+    if not size:  # There is always room for nothing, even where there is too much.
+        return
     limited: Sequence[asyncpg.Record] = await tx.fetch(LIMITED, list(home.lineage))
     for row in limited:
         await tx.connection.execute(HOLD, row["id"])
