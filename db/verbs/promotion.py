@@ -32,7 +32,7 @@ HOLD_ARTIFACTS = """
 HOLD_BLOBS = """
     SELECT b.doomed_at FROM blob b WHERE b.tenant_id = $1 AND b.id IN (
         SELECT blob_id FROM file WHERE tenant_id = $1 AND artifact_id = ANY($2)
-    ) ORDER BY b.id FOR SHARE
+    ) ORDER BY b.digest FOR SHARE
 """
 """The bytes of these artifacts, held: what is being swept waits, and then finds them in use."""
 

@@ -186,6 +186,20 @@ async def test_bytes_at_hand_turn_out_to_be_damaged(uploader: Uploader, run: str
 # --- Its end, from several sides at once ---
 
 
+async def test_who_begins_it_again_holds_nothing_that_its_end_needs(
+    uploader: Uploader, run: str, database: Database
+) -> None:
+    """Locks in two orders were a deadlock whenever somebody began what another completed or gave up."""
+    await sent(uploader, run)
+    async with database.transaction() as ending:
+        await ending.execute("SELECT FROM upload FOR NO KEY UPDATE")
+        again = asyncio.create_task(sent(uploader, run))
+        while not await ending.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        await ending.execute("SELECT FROM artifact FOR UPDATE NOWAIT")
+    assert not (await again)["created"]
+
+
 async def test_two_processes_complete_it_at_once(uploader: Uploader, run: str, database: Database, dsn: str) -> None:
     async with at.another_process(database, dsn) as other:
         for number in range(5):
