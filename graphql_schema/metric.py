@@ -32,7 +32,9 @@ class MetricSeries:
 
     key: str = column("Its name on the object, such as `train/loss`.")
     kind: enums.MetricKind = column("What its values are.")
-    leg: int = column("0 on the run's line; n for what the n-th resumption of its experiment left behind.")
+    leg: int = column(
+        "0 on the run's line; n for what the n-th resumption of its experiment left behind, to which nothing is added."
+    )
     count: SafeInt = column("How many points it has.")
     non_finite_count: SafeInt = column("How many of them are NaN or infinite.")
     first_step: SafeInt | None = column("The least step of its points.")

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import numpy as np
@@ -14,6 +14,7 @@ import orjson
 import strawberry
 from graphql import GraphQLObjectType, get_named_type
 
+from db.errors import CursorExpired
 from db.metrics import read
 from db.metrics.columns import Floats
 from db.metrics.json_text import floats_json, ints_json
@@ -22,7 +23,7 @@ from db.read.plan import Plan
 from db.read.sql import Asked, Environment
 from graphql_schema.arguments import Value, refused
 from graphql_schema.connection import NESTED_PAGE, page_arguments, page_size
-from graphql_schema.cursor import BadCursor, encode, keys_of, signature_of
+from graphql_schema.cursor import BadCursor, decode, encode, keys_of, signature_of
 from graphql_schema.fields import given, read_field
 from graphql_schema.scalars import Base64, MetricValue, SafeInt
 from graphql_schema.selection import Nodes, Selected
@@ -65,7 +66,7 @@ def _bytes(points: Points) -> bytes | list[bytes]:
 @strawberry.type(description="One value of a series.")
 class MetricPoint:
     position: SafeInt = written(
-        "Counts the points of the series from 0, in order of arrival.",
+        "Counts the points of the series from 0, in order of arrival; in what a resumption left behind, with gaps.",
         lambda points: _each(ints_json(points.positions)),
     )
     step: SafeInt | None = written(
@@ -78,6 +79,10 @@ class MetricPoint:
 
 
 # --- A page of them ---
+
+
+class Moved(CursorExpired):
+    """The experiment was resumed since this cursor was made, and points left the series. Read it from its begin."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,10 @@ class Bounds:
             start = 0 if self.after is None else self.after + 1
         return read.Page(owner, series, kind, start, self.limit + 1, self.is_backward)
 
-    def page(self, count: int, found: read.Paged | None) -> Page:
+    def page(self, count: int, resumptions: int, found: read.Paged | None) -> Page:
         """The page, of what was read."""
         if found is None:
-            return Page(count)
+            return Page(count, resumptions)
         points = found.points
         first = 0 if self.after is None else int(np.searchsorted(points.positions, self.after, "right"))
         end = len(points) if self.before is None else int(np.searchsorted(points.positions, self.before))
@@ -109,6 +114,7 @@ class Bounds:
         kept = inside[-self.limit :] if self.is_backward else inside[: self.limit]
         return Page(
             count,
+            resumptions,
             points_at(points, slice(kept.start, kept.stop)),
             has_next=self.before is not None if self.is_backward else is_cut,
             has_previous=is_cut if self.is_backward else self.after is not None,
@@ -120,6 +126,7 @@ class Page:
     """Points of a series that has so many, and what lies around them; without points when only their number counts."""
 
     count: int
+    resumptions: int
     points: Points | None = None
     has_next: bool = False
     has_previous: bool = False
@@ -130,7 +137,8 @@ class Page:
     @property
     def cursors(self) -> list[bytes]:
         """Of each point, as JSON."""
-        return [] if self.points is None else [cursor(position) for position in self.points.positions.tolist()]
+        positions = [] if self.points is None else self.points.positions.tolist()
+        return [cursor(Place(position, self.resumptions)) for position in positions]
 
 
 def points_at(points: Points, which: slice) -> Points:
@@ -139,26 +147,39 @@ def points_at(points: Points, which: slice) -> Points:
     return Points(points.kind, *(column[which] for column in columns))  # type: ignore[arg-type]
 
 
-def cursor(position: int) -> bytes:
-    """A point's cursor, as JSON."""
-    return f'"{encode([SIGNATURE, position])}"'.encode()
+class Place(NamedTuple):
+    """What a cursor tells: a position, and after how many resumptions it was the point's."""
+
+    position: int
+    resumptions: int = 0
 
 
-def position_of(value: Value | None) -> Callable[[Environment], int | None]:
-    """The position that a cursor tells, found anew in each request. The function refuses what is no cursor."""
+def cursor(place: Place) -> bytes:
+    """A point's cursor, as JSON; that of a run that was never resumed is shorter."""
+    keys = place if place.resumptions else place[:1]
+    return f'"{encode([SIGNATURE, *keys])}"'.encode()
 
-    def find(env: Environment) -> int | None:
+
+def place_of(value: Value | None) -> Callable[[Environment], Place | None]:
+    """The place that a cursor tells, found anew in each request. The function refuses what is no cursor."""
+
+    def find(env: Environment) -> Place | None:
         if value is None:
             return None
+        text = value.get(env)
         try:
-            [position] = keys_of(value.get(env), SIGNATURE, 1)
+            place = Place(*keys_of(text, SIGNATURE, 2 if len(decode(text)) > 2 else 1))
         except BadCursor as error:
             raise refused(str(error), value.path) from None
-        if type(position) is not int or not 0 <= position < 2**53:
+        if not all(type(number) is int and 0 <= number < 2**53 for number in place):
             raise refused("this is not a cursor of this list.", value.path)
-        return position
+        return place
 
     return find
+
+
+def _position(place: Place | None) -> int | None:
+    return None if place is None else place.position
 
 
 @dataclass(frozen=True)
@@ -169,20 +190,30 @@ class PointsRead:
         limit, is_backward = page_size(selected, NESTED_PAGE, POINTS_LIMIT)
         with selected.planner.repeated(limit, POINT_COST):
             write = page_writer(selected)
-        after, before = (position_of(given(selected, name)) for name in ("after", "before"))
+        after, before = (place_of(given(selected, name)) for name in ("after", "before"))
         is_counted = all(nodes[0].name.value in ("totalCount", "__typename") for nodes in selected.collected().values())
 
         def ask(env: Environment) -> Callable[[Sequence[str]], Asked]:
-            bounds = Bounds(limit, is_backward, after(env), before(env))
+            places = after(env), before(env)
+            bounds = Bounds(limit, is_backward, *map(_position, places))
 
             def of(told: Sequence[str]) -> Asked:
-                owner, series, kind, count = UUID(told[0]), int(told[1]), told[2], int(told[3])
+                owner, series, kind, count, resumptions = (
+                    UUID(told[0]),
+                    int(told[1]),
+                    told[2],
+                    int(told[3]),
+                    int(told[4]),
+                )
                 request = None if is_counted else bounds.request(owner, series, kind, count)
-                return Asked(request, lambda found: write(bounds.page(count, found)))
+                is_moved = any(place and place.resumptions != resumptions for place in places)
+                return Asked(
+                    Moved() if is_moved else request, lambda found: write(bounds.page(count, resumptions, found))
+                )
 
             return of
 
-        return hole.Hole((hole.owner, hole.series, hole.kind, hole.count), ask)
+        return hole.Hole((hole.owner, hole.series, hole.kind, hole.count, hole.resumptions), ask)
 
 
 def page_writer(selected: Selected) -> Callable[[Page], bytes]:
@@ -239,7 +270,8 @@ def points_field() -> Any:
         PointsRead(),
         "Every point, exactly, in order of arrival. `totalCount` is the series' `count`. Of stretches that were rolled"
         " up, those points are left that the figures of each stretch name; positions show the gaps. Null, with a"
-        " `LIMIT_EXCEEDED`, where a request's pages hold more than 32 MiB of strings and bytes. Ten points cost"
-        " a node.",
+        " `LIMIT_EXCEEDED`, where a request's pages hold more than 32 MiB of strings and bytes; with a `CURSOR_EXPIRED`"
+        " where the experiment was resumed since the cursor was made, for points may have left the line. Ten points"
+        " cost a node.",
         page_arguments(NESTED_PAGE, POINTS_LIMIT),
     )

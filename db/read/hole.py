@@ -75,6 +75,13 @@ def kind(_statement: Statement, alias: str) -> str:
     return f"{alias}.kind"
 
 
+def resumptions(statement: Statement, alias: str) -> str:
+    """How often points may have left a series: the resumptions of its experiment, if it is on the run's line."""
+    row = statement.alias()
+    found = f"SELECT {row}.leg FROM experiment {row} WHERE {row}.tenant_id = {statement.tenant}"
+    return f"(CASE {alias}.leg WHEN 0 THEN coalesce(({found} AND {row}.id = {alias}.owner_id),0) ELSE 0 END)::text"
+
+
 def beside(key: Bind) -> Told:
     """The id of another series of floats of the same object and leg."""
 
@@ -175,7 +182,7 @@ def _asked(compiled: Compiled, marks: Sequence[str], env: Environment) -> list[A
 def _requests(asked: Asked) -> Sequence[Any]:
     if isinstance(asked.request, Several):
         return asked.request.requests
-    return () if asked.request is None else (asked.request,)
+    return () if asked.request is None or isinstance(asked.request, DomainError) else (asked.request,)
 
 
 async def _filler(asked: Sequence[Asked], found: Sequence[Any]) -> list[bytes | Exception]:
@@ -190,6 +197,8 @@ async def _filler(asked: Sequence[Asked], found: Sequence[Any]) -> list[bytes | 
 
 
 def _written(asked: Asked, results: Sequence[Any]) -> bytes | Exception:
+    if isinstance(asked.request, DomainError):
+        return asked.request
     failed = next((result for result in results if isinstance(result, Exception)), None)
     if failed is not None:
         return failed

@@ -41,7 +41,7 @@ ACTOR = Bind(lambda env: env["$actor"], "uuid")
 class Asked:
     """What fills one hole of a response: a request of `db.metrics.read`, and how its result is written as JSON.
 
-    Without a request nothing is read, and the result is None.
+    Without a request nothing is read, and the result is None. A DomainError in its place says why there is none.
     """
 
     request: Any

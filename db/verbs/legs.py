@@ -1,11 +1,15 @@
 """Experiments that are resumed from a step: what was logged past it leaves the run's line.
 
-Locks are taken in the order of who logs: series, sign of life, experiment. Before all of them comes the right to
-rewrite the object's points, which whoever logs does not need.
+Locks are taken in the order of who logs: series, sign of life, experiment, the head of the object's metric stream.
+Before all of them comes the right to rewrite the object's points, which whoever logs does not need.
+
+The resumption has a number in that stream. What has a lesser one it has seen, also of series that were not there to be
+held; so a follower of the points, told of it in its place, knows what is on the line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +22,7 @@ from db.metrics.compact import compact_within
 from db.metrics.leg import Leaving
 from db.metrics.stream import stream_of
 from db.read.source import CHECKPOINT, EXPERIMENT
-from db.transaction import Result, Transaction
+from db.transaction import TAKE_NUMBERS, Result, Transaction
 from db.verbs import entity
 from db.verbs.entity import Found, Path
 
@@ -42,11 +46,15 @@ async def resume(tx: Transaction, *, id: str, checkpoint_id: str | None = None, 
     await tx.execute(HOLD, seen.id)
     await tx.execute(BEAT, seen.id, tx.now)
     found = await entity.load(tx, EXPERIMENT, id)
-    # What was logged until the series were held.
+    stream = stream_of(found.id)
+    seq = await tx.fetchval(TAKE_NUMBERS, stream, 1)
+    tx.moved.add(stream)
+    # What was logged until then.
     await compact_within(tx.connection, tx.tenant_id, seen.id)
     number = found.row["leg"] + 1
     await Leaving(tx.connection, tx.tenant_id, found.id, from_step, number, tx.now).run()
-    await _begin(tx, found, number, from_step, checkpoint)
+    leg = {"number": number, "from_step": from_step, "checkpoint_id": checkpoint, "seq": seq}
+    await _begin(tx, found, leg)
     return {"experiment": found.id}
 
 
@@ -74,16 +82,14 @@ async def _start(
     return row["id"], row["step"]
 
 
-async def _begin(tx: Transaction, found: Found, number: int, from_step: int, checkpoint: UUID | None) -> None:
+async def _begin(tx: Transaction, found: Found, leg: Mapping[str, Any]) -> None:
     """Note the new leg; the experiment runs again, whatever had become of it."""
-    leg = {"number": number, "from_step": from_step, "checkpoint_id": checkpoint}
     await tx.insert(tables.Leg, experiment_id=found.id, started_at=tx.now, started_by=tx.caller.actor_id, **leg)
-    changes: dict[str, Any] = {"leg": number, "status": "RUNNING", "ended_at": None}
+    changes: dict[str, Any] = {"leg": leg["number"], "status": "RUNNING", "ended_at": None}
     revision = found.row["revision"] + 1
     await tx.update(tables.Experiment, found.id, **changes, updated_at=tx.now, revision=revision)
     before = entity.shown({name: found.row[name] for name in changes}, EXPERIMENT)
-    after = entity.shown(changes, EXPERIMENT) | {"fromStep": from_step}
-    if checkpoint is not None:
-        after["checkpointId"] = format_id(CHECKPOINT.prefix, checkpoint)
+    after = entity.shown(changes, EXPERIMENT) | {"fromStep": leg["from_step"]}
+    if leg["checkpoint_id"] is not None:
+        after["checkpointId"] = format_id(CHECKPOINT.prefix, leg["checkpoint_id"])
     entity.note(tx, "UPDATE", EXPERIMENT, found.home, found.id, name=found.name, before=before, after=after)
-    tx.touch(stream_of(found.id))

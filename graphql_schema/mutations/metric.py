@@ -162,7 +162,9 @@ class RenameSeriesPayload(Payload):
     """The series under its new key."""
 
     object: Entity | None = changed("The object that it is of.", "object")
-    series: list[MetricSeries] | None = read_field(LoggedSeriesRead(), "The series, alone in a list.")
+    series: list[MetricSeries] | None = read_field(
+        LoggedSeriesRead(), "The series, alone in a list; none when all of it was left behind."
+    )
 
 
 @strawberry.input(description="A series to delete.")
@@ -177,7 +179,9 @@ class DeleteSeriesPayload(Payload):
     """The object without the series."""
 
     object: Entity | None = changed("The object that it was of.", "object")
-    point_count: SafeInt | None = told("How many points were deleted with it.", "pointCount")
+    point_count: SafeInt | None = told(
+        "How many points were deleted with it, those that were left behind among them.", "pointCount"
+    )
 
 
 @strawberry.type
@@ -200,19 +204,20 @@ class MetricMutations:
         digest=metrics.digest,
     )
     rename_series: RenameSeriesPayload = mutation(
-        "Give a series another key; its points and figures stay. `NOT_FOUND` when the object has none of that key,"
-        " `NAME_TAKEN` when it has one of the new key. Who still logs under the old key begins a new series. Audited"
-        " on the object; neither `revision` nor `updatedAt` of it change.",
+        "Give a series another key; its points and figures stay. What resumptions left behind of it takes the new key,"
+        " too. `NOT_FOUND` when the object has none of that key, `NAME_TAKEN` when it has one of the new key, be it on"
+        " the run's line or left behind. Who still logs under the old key begins a new series. Audited on the object;"
+        " neither `revision` nor `updatedAt` of it change.",
         series.rename,
         Role.WRITER,
         RenameSeriesInput,
         on="the namespace of the object",
     )
     delete_series: DeleteSeriesPayload = mutation(
-        "Delete a series and all its points, for good. `NOT_FOUND` when the object has none of that key. A point that"
-        " is logged under the key later begins a new series at position 0, which may be of another kind; a retry of a"
-        " `writer` and `sequence` that were stored does not. Audited on the object; neither `revision` nor `updatedAt`"
-        " of it change.",
+        "Delete a series and all its points, for good, with all that resumptions left behind of it. `NOT_FOUND` when"
+        " the object has none of that key. A point that is logged under the key later begins a new series at position"
+        " 0, which may be of another kind; a retry of a `writer` and `sequence` that were stored does not. Audited on"
+        " the object; neither `revision` nor `updatedAt` of it change.",
         series.delete,
         Role.MAINTAINER,
         DeleteSeriesInput,

@@ -20,6 +20,7 @@ from db.feed import place
 from db.feed.position import Position, Span
 from db.metrics import followed, span
 from db.metrics.columns import Ints
+from db.metrics.followed import Resumed
 from db.metrics.span import Arrived, Between
 from db.metrics.stream import stream_of
 from db.read.hole import Filled
@@ -68,11 +69,20 @@ class New:
 
 
 @dataclass(frozen=True)
+class NewLeg:
+    """A resumption of one object."""
+
+    object_id: str
+    resumed: Resumed
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a frame is written of."""
 
     span: Span
     series: Sequence[New]
+    legs: Sequence[NewLeg]
 
 
 def _text(value: str) -> bytes:
@@ -84,16 +94,38 @@ class SeriesPoints:
     object_id: strawberry.ID = written("The object that was measured.", lambda new: _text(new.object_id))
     key: str = written("The key of the series.", lambda new: _text(new.arrived.key))
     kind: enums.MetricKind = written("What its values are.", lambda new: _text(new.arrived.kind))
-    leg: int = written("The leg of the run that they belong to.", lambda new: b"%d" % new.arrived.leg)
+    leg: int = written(
+        "Where the points are now: 0 on the run's line; n where the n-th resumption of the experiment has left them"
+        " behind since they were logged.",
+        lambda new: b"%d" % new.arrived.leg,
+    )
     columns: MetricColumns = inside("The points, in order of arrival.", lambda new: new.arrived)
     raw_count: SafeInt = written(
         "How many points came; more than the columns hold where these are coalesced.", lambda new: b"%d" % new.raw_count
     )
 
 
+@strawberry.type(description="An experiment was resumed: what its earlier points past a step are from now on.")
+class BegunLeg:
+    object_id: strawberry.ID = written("The experiment.", lambda new: _text(new.object_id))
+    number: int = written(
+        "The leg that it is on now; it counts the resumptions.", lambda new: b"%d" % new.resumed.number
+    )
+    from_step: SafeInt = written(
+        "Points of the line with a greater step left it, in all series: they are read by `metrics(leg:)` with this"
+        " number. Points without a step stay.",
+        lambda new: b"%d" % new.resumed.from_step,
+    )
+
+
 def _series(selected: Selected) -> Write:
     write = writer(selected)
     return lambda batch: b"[" + b",".join([write(new) for new in batch.series]) + b"]"
+
+
+def _legs(selected: Selected) -> Write:
+    write = writer(selected)
+    return lambda batch: b"[" + b",".join([write(new) for new in batch.legs]) + b"]"
 
 
 @strawberry.type(description="Points that were logged together or shortly after each other.")
@@ -109,6 +141,11 @@ class MetricBatch:
     series: list[SeriesPoints] = strawberry.field(
         description="The series that were added to, by object and key; none in a heartbeat, at least every 20 seconds.",
         metadata={"read": WrittenRead(_series)},
+    )
+    legs: list[BegunLeg] = strawberry.field(
+        description="The resumptions since the frame before, by object, in their order. They are about the points of"
+        " frames before this one: of its own points, `leg` tells where they are. Told whichever series are followed.",
+        metadata={"read": WrittenRead(_legs)},
     )
 
 
@@ -172,25 +209,42 @@ async def _target(
 
 def _reader(key: str, selected: Selected, write: Write) -> Callable[..., Any]:
     keys, prefix, coalesce = given(selected, "keys"), given(selected, "keyPrefix"), selected.arguments["coalesce"]
+    told = any(nodes[0].name.value == "legs" for nodes in selected.collected().values())
     before = f'{{"data":{{"{key}":'.encode()
 
     async def read(connection: Connection, env: Environment) -> Shown:
-        owners: Sequence[tuple[UUID, str]] = env[TARGET].facts
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             only = {"keys": _text_list(keys, env), "prefix": prefix.get(env) if prefix else None}
             wanted, arrived = await _arrived(connection, env, only)
             found, reached = _cut(wanted, arrived)
-            state = await followed.state(
-                connection, env["$tenant"], [id_ for id_, _ in owners], reached.streams, reached.upto.seqs
-            )
-        if not state.all_there:
-            raise NotFound(env[TARGET].missing, path=env[TARGET].path)
-        way = plain(coalesce.get(env))
-        series = [_new(text, one, way) for (_, text), ones in zip(owners, found, strict=True) for one in ones]
-        json = before + write(Batch(reached, series)) + b"}}"
-        return Shown(Filled(json), bool(series), reached, state.is_over and not reached.catching_up)
+            is_over = await _is_over(connection, env, reached)
+            legs = await _legs_in(connection, env, reached) if told else ()
+        texts, way = [text for _, text in env[TARGET].facts], plain(coalesce.get(env))
+        series = [_new(text, one, way) for text, ones in zip(texts, found, strict=True) for one in ones]
+        json = before + write(Batch(reached, series, [NewLeg(texts[leg.place], leg) for leg in legs])) + b"}}"
+        return Shown(Filled(json), bool(series or legs), reached, is_over and not reached.catching_up)
 
     return read
+
+
+async def _is_over(connection: Connection, env: Environment, reached: Span) -> bool:
+    """Whether nothing follows.
+
+    Raises:
+        NotFound: an object was deleted.
+    """
+    owners = [id_ for id_, _ in env[TARGET].facts]
+    state = await followed.state(connection, env["$tenant"], owners, reached.streams, reached.upto.seqs)
+    if not state.all_there:
+        raise NotFound(env[TARGET].missing, path=env[TARGET].path)
+    return state.is_over
+
+
+async def _legs_in(connection: Connection, env: Environment, reached: Span) -> Sequence[Resumed]:
+    if reached.is_empty:
+        return ()
+    owners = [id_ for id_, _ in env[TARGET].facts]
+    return await followed.resumed(connection, env["$tenant"], owners, reached.after.seqs, reached.upto.seqs)
 
 
 def _text_list(value: Value | None, env: Environment) -> list[str] | None:
@@ -269,7 +323,8 @@ METRIC_BATCHES = read_field(
     MetricFrames(),
     "The points of objects as they are logged, each once, in order of arrival within a series. Resumed by cursor, also"
     " over what was compacted meanwhile. A reader who is slow gets fewer and larger frames; of a backlog, a frame holds"
-    " about 20 000 points at most, and never part of a call. When all the objects are experiments that have ended, and"
+    " about 20 000 points at most, and never part of a call. `legs` tells of resumptions, by which earlier points leave"
+    " the line. When all the objects are experiments that have ended, and"
     " all is told, it completes. Ends with `CURSOR_EXPIRED` when points after the cursor were rolled up; with"
     " `NOT_FOUND` when an object is deleted; with `FORBIDDEN` when your role there is taken away.",
     [
