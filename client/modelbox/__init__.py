@@ -1,0 +1,1 @@
+"""ModelBox in a training script: `init`, `log`, `finish`."""
