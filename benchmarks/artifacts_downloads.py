@@ -17,7 +17,7 @@ from benchmarks import artifacts_arena, artifacts_client, artifacts_receiver, ml
 from benchmarks.artifacts_arena import BLOBS, COPIES, MLFLOW, Arena
 from benchmarks.artifacts_client import HOST, MIB, Source
 from benchmarks.artifacts_receiver import Resource
-from benchmarks.artifacts_report import CP, FLOOR, MODELBOX, Figures, Turn
+from benchmarks.artifacts_report import CP, FLOOR, MODELBOX, TAR, Figures, Turn
 from benchmarks.artifacts_report import MLFLOW as MLFLOW_NAME
 from benchmarks.artifacts_watch import Watch
 from benchmarks.contenders import Contender
@@ -27,7 +27,6 @@ NAME: Final = "model.bin"
 STRETCH: Final = 64 * MIB
 """What a request for a range asks for."""
 
-TAR: Final = f"{MODELBOX}, tar"
 PLACES: Final = """query ($id: ID!) { node(id: $id) { ... on Artifact {
   archiveUrl allFiles { downloadUrl } } } }"""
 
