@@ -34,7 +34,7 @@ PAGE: Final = 4_096
 EVERYWHERE: Final = 2**63 - 1
 
 PLAN: Final = f"""
-    SELECT s.id, s.key, g.is_whole, t.touched, t.moved, g.rolled
+    SELECT s.id, s.key, s.first_step, s.first, s.last, g.is_whole, t.touched, t.moved, g.rolled
     FROM series s CROSS JOIN LATERAL (
         SELECT coalesce(max(position) FILTER (WHERE data IS NULL), -1) AS rolled, bool_and({PAST_SQL}) AS is_whole
         FROM metric_segment WHERE tenant_id = $1 AND owner_id = $2 AND series_id = s.id
@@ -150,7 +150,10 @@ LEAVE: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """A series of the line that loses points to another. `touched` is where it is taken apart from, if it is."""
+    """A series of the line that loses points to another. `touched` is where it is taken apart from, if it is.
+
+    `first` is the value with the least step, `last` that with the greatest, before.
+    """
 
     id: int
     key: str
@@ -158,6 +161,9 @@ class Divided:
     moved: int
     rolled: int
     touched: int | None
+    first_step: int
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +198,7 @@ class Leaving:
         line = {one.id: Side(one.id, _begin(one)) for one in series if one.touched is not None}
         await self._take_apart(split := Split(self.step, line, left, await self._whole(line)))
         bounds = {one.id: _begin(one) for one in series} | {one.left_id: EVERYWHERE for one in series}
-        found = await self._with_kept(bounds, split.figures)
+        found = await self._with_ends(self._ends_known(series, await self._with_kept(bounds, split.figures)))
         await self._write([(one.key, found.get(one.id), found.get(one.left_id), one.left_id) for one in series])
 
     async def _move_whole(self, series: Sequence[Divided]) -> None:
@@ -243,7 +249,17 @@ class Leaving:
                 found[row["series_id"]] = one if known is None else leg_figures.merged(known, one)
         for id_, one in more.items():
             found[id_] = leg_figures.merged(found[id_], one) if id_ in found else one
-        return await self._with_ends(found)
+        return found
+
+    def _ends_known(self, series: Sequence[Divided], found: dict[int, One]) -> dict[int, One]:
+        """The same with the ends that stay what they were. What was rolled up has not kept them itself."""
+        for one in series:
+            first_of = one.id if one.first_step <= self.step else one.left_id
+            if first_of in found:
+                found[first_of] = found[first_of]._replace(first=one.first)
+            if one.left_id in found:
+                found[one.left_id] = found[one.left_id]._replace(last=one.last)
+        return found
 
     async def _with_ends(self, found: dict[int, One]) -> dict[int, One]:
         """The same with the first and the last value in the place of where they are."""
@@ -296,7 +312,8 @@ def _is_place(value: Any) -> TypeGuard[At]:
 
 
 def _divided(row: Mapping[str, Any]) -> Divided:
-    return Divided(row["id"], row["key"], random.getrandbits(63), row["moved"], row["rolled"], row["touched"])
+    known = (row[name] for name in ("moved", "rolled", "touched", "first_step", "first", "last"))
+    return Divided(row["id"], row["key"], random.getrandbits(63), *known)
 
 
 def _begin(one: Divided) -> int:
