@@ -35,6 +35,7 @@ STALL_SECONDS: Final = 60.0
 NONE: Final = -1
 """No file."""
 
+SILENT: Final = f"Nothing of the part came for {STALL_SECONDS:.0f} s. Send it again."
 ENDED: Final = "The connection ended before the part did."
 
 
@@ -88,7 +89,7 @@ class SocketBody:
             async with asyncio.timeout(STALL_SECONDS):
                 await there.wait()
         except TimeoutError:
-            raise Invalid(f"Nothing of the part came for {STALL_SECONDS:.0f} s. Send it again.") from None
+            raise Invalid(SILENT) from None
         finally:
             loop.remove_reader(self._file)
 
@@ -96,11 +97,8 @@ class SocketBody:
         """Read what is left, up to a limit, and forget it."""
         memory = memoryview(bytearray(LONG))
         while self._left and limit > 0:
-            if count := self.read_into(memory):
-                limit -= count
-                await asyncio.sleep(0)
-            else:
-                await self.wait()
+            await self.wait()
+            limit -= self.read_into(memory)
 
     def release(self) -> None:
         """Give the connection back; if the whole body was read, it can go on with its next request."""

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive
 
 from app.gateway import Gateway, bearer_token, request_id
 from app.refusals import refusal
-from app.socket_body import ENDED, LONG, SOCKET_BODY, SocketBody
+from app.socket_body import ENDED, LONG, SILENT, SOCKET_BODY, STALL_SECONDS, SocketBody
 from db.blobs import incoming
 from db.blobs.clearing import remove_late
 from db.blobs.incoming import Expected
@@ -32,6 +32,9 @@ TOO_LARGE: Final = 9_999_999
 
 TURN: Final = 1 << 24
 """The most bytes that a thread reads before others have their turn."""
+
+DRAIN_SECONDS: Final = 30.0
+"""For so long what is left of a refused body is read."""
 
 STRANGERS: Final = 1 << 16
 """Bytes that are read from somebody who may not send any, so that the answer reaches them."""
@@ -56,7 +59,7 @@ class _Parts:
             response = await self._put(request, body)
         except Exception as error:  # noqa: BLE001 - logged there, and masked
             await body.drain(STRANGERS if isinstance(error, RequestError | NotFound) else MOST_PART)
-            response = refusal(error, request_id(scope), {"Connection": "close"})
+            response = refusal(error, request_id(scope), {} if body.is_over else {"Connection": "close"})
         finally:
             body.release()
         await response(scope, receive, send)
@@ -102,7 +105,11 @@ class _Body:
         self.is_over = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise Invalid(SILENT) from None
         self.is_over = message["type"] != "http.request" or not message.get("more_body", False)
         if self.socket is not None and not self.is_over:
             self.socket.take(len(message.get("body", b"")))
@@ -110,12 +117,13 @@ class _Body:
 
     async def drain(self, limit: int) -> None:
         """Read what is left, but not for ever: a sender that is cut off in mid-sentence never learns why."""
-        if self.socket is not None and self.socket.is_taken:
-            with contextlib.suppress(Invalid):  # It sends no more.
-                await self.socket.drain(limit)
-            return
-        while limit > 0 and not self.is_over:
-            limit -= len((await self()).get("body", b""))
+        with contextlib.suppress(Invalid, TimeoutError):  # It sends no more.
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while limit > 0 and not self.is_over:
+                    if self.socket is not None and self.socket.is_taken:
+                        await self.socket.drain(limit)
+                        return
+                    limit -= len((await self()).get("body", b""))
 
     def release(self) -> None:
         """Let the connection go on."""
