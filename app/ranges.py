@@ -57,7 +57,7 @@ def _is_of_this(if_range: str | None, etag: str, modified: datetime) -> bool:
         return if_range.strip() == etag
     try:
         return parsedate_to_datetime(if_range) == modified.replace(microsecond=0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 
@@ -71,5 +71,5 @@ def is_known(headers: Mapping[str, str], etag: str, modified: datetime) -> bool:
         return False
     try:
         return modified.replace(microsecond=0) <= parsedate_to_datetime(since).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
