@@ -80,12 +80,16 @@ def place(server: str) -> str:
 
 def is_secure(server: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
-    parts = urlsplit(server)
-    host = parts.hostname or ""
-    return parts.scheme == "https" or host in {"localhost", "::1"} or _is_loopback(host)
+    return urlsplit(server).scheme == "https" or is_loopback(server)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(server: str) -> bool:
+    """Whether it is this machine."""
+    host = urlsplit(server).hostname or ""
+    return host in {"localhost", "::1"} or _is_loopback_address(host)
+
+
+def _is_loopback_address(host: str) -> bool:
     """127.0.0.0/8, and not a name that merely begins so."""
     parts = host.split(".")
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)

@@ -1,0 +1,193 @@
+"""`init`: a run begins, at once and without a server."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from modelbox import configuration, ranks
+from modelbox.configuration import Configuration
+from modelbox.errors import ModelBoxError
+from modelbox.queue.spool import NoSpool, Spool
+from modelbox.run import Run
+from modelbox.sending import Sending
+from modelbox.warnings import Warnings
+
+NAME_SECONDS: Final = 1.0
+"""How long `init` waits for the server's word on how the run is called."""
+
+TERMINATED_SECONDS: Final = 10.0
+
+current: Run | None = None
+"""The run that was begun last, and is not over: `modelbox.log` and its like go there."""
+
+
+def init(
+    namespace: str | None = None,
+    name: str | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    *,
+    labels: Sequence[str] = (),
+    description: str | None = None,
+    group: str | None = None,
+    parent: str | None = None,
+    framework: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    retention: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    every_rank: bool = False,
+    server: str | None = None,
+    mode: Literal["online", "offline", "disabled"] | None = None,
+    folder: str | Path | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Begin a run; or, with the `run_id` of one (or `MODELBOX_RUN_ID`), go on with it.
+
+    A name that is taken gets an ending of its own. Of a job of several processes only rank 0 logs, unless
+    `every_rank` is set: then each is a writer of the same run. Never raises because of a server; `retention` is a
+    `CheckpointRetentionInput`.
+
+    Raises:
+        ModelBoxError: `CONFIGURATION`, for settings that are none.
+    """
+    global current  # noqa: PLW0603 - what a script without a variable of its own means by "the run"
+    flags = {"namespace": namespace, "server": server, "mode": mode, "folder": folder, "run_id": run_id}
+    settings = configuration.load(**flags)
+    warnings = Warnings(is_quiet=quiet)
+    wanted = {
+        "name": name, "namespace": settings.namespace, "hyperparameters": _plain(hyperparameters),
+        "labels": list(labels) or None, "description": description, "group": group, "parentId": parent,
+        "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
+        "startedAt": datetime.now(UTC).isoformat(),
+    }  # fmt: skip
+    beginning = _Beginning(settings, {key: value for key, value in wanted.items() if value is not None}, warnings)
+    current = beginning.run(every_rank=every_rank)
+    _at_the_end(current)
+    if not quiet:
+        _greet(current)
+    return current
+
+
+def _plain(given: Any) -> dict[str, Any] | None:
+    """Hyperparameters as people have them: mappings, and namespaces such as argparse makes."""
+    if given is None:
+        return None
+    return {**given} if isinstance(given, Mapping) else {**vars(given)}
+
+
+class _Beginning:
+    """What a run, and each process that is forked from it, begins with."""
+
+    def __init__(self, settings: Configuration, wanted: Mapping[str, Any], warnings: Warnings) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._warnings = warnings
+        self._id = settings.run_id or ranks.job() or uuid4().hex
+
+    def run(self, *, every_rank: bool) -> Run:
+        """The run of this process."""
+        rank = ranks.rank()
+        if self._settings.mode == "disabled" or (rank and not every_rank):
+            return self._silent()
+        try:
+            return self._begun(is_primary=rank == 0)
+        except OSError as error:
+            message = f"The queue at {self._settings.folder} cannot be made ({error.strerror}). Nothing is logged."
+            self._warnings.tell("QUEUE_FULL", message)
+            return self._silent()
+
+    def _begun(self, *, is_primary: bool) -> Run:
+        writer = f"{ranks.rank()}-{uuid4().hex[:12]}"
+        folder = self._settings.folder / self._id / writer
+        about = {
+            "version": 1, "server": self._settings.server, "namespace": self._settings.namespace, "run": self._id,
+            "writer": writer, "is_primary": is_primary, "process": os.getpid(),
+        }  # fmt: skip
+        spool = Spool(folder, about)
+        start = {**self._wanted, "externalId": self._id}
+        spool.append({"kind": "start", "input": start}, durable=True)
+        sending = Sending(folder, self._warnings, is_online=self._settings.mode == "online")
+        run = Run(self._id, self._settings, spool, sending, self._warnings)
+        os.register_at_fork(after_in_child=lambda: self._forked(run))
+        return run
+
+    def _silent(self) -> Run:
+        return Run(self._id, self._settings, NoSpool(), Sending(Path(os.devnull), self._warnings, is_online=False),
+                   self._warnings)  # fmt: skip
+
+    def _forked(self, run: Run) -> None:
+        """In a child: the parent's files and sender are not ours; the first that is logged makes our own."""
+        run.sending.forget()
+        run.in_child(lambda: self._begun(is_primary=False))
+
+
+def _at_the_end(run: Run) -> None:
+    """See to it that a script that just ends, fails or is terminated is over for the server, too."""
+    hook = sys.excepthook
+
+    def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        run.outcome = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+        hook(kind, error, trace)
+
+    sys.excepthook = note
+    atexit.register(lambda: run.finish(run.outcome))
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: _terminated(run, number, frame))
+
+
+def _terminated(run: Run, number: int, _: FrameType | None) -> None:
+    """A scheduler wants the machine back: say so, and end as we would have."""
+    run.finish("PREEMPTED", timeout=TERMINATED_SECONDS)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _greet(run: Run) -> None:
+    """One line: how it is called, and where it is seen."""
+    if run.is_silent:
+        return
+    if run.settings.mode == "offline":
+        line = f"run {run.id[:12]}, kept in {run.settings.folder} until `modelbox sync`"
+    else:
+        found = run.sending.wait_for_experiment(NAME_SECONDS)
+        name = found.get("name") or f"{run.id[:12]} (not heard of the server yet)"
+        line = f"run {name} in {run.settings.namespace}, at {run.settings.server}"
+    with contextlib.suppress(OSError, ValueError):
+        print(f"modelbox: {line}", file=sys.stderr, flush=True)  # noqa: T201 - its work
+
+
+def the_run() -> Run:
+    """The run that was begun last.
+
+    Raises:
+        ModelBoxError: `NO_RUN`, if there is none.
+    """
+    if current is None:
+        raise ModelBoxError("NO_RUN", "Nothing was begun. Call `modelbox.init(...)` first.")
+    return current
+
+
+def log(data: Mapping[str, Any], step: int | None = None) -> None:
+    """Log values to the run that was begun last; without one, warn once."""
+    if current is None:
+        _UNBEGUN.tell("NO_RUN", "Nothing was begun, so nothing is logged. Call `modelbox.init(...)` first.")
+    else:
+        current.log(data, step)
+
+
+def finish(status: Literal["COMPLETED", "FAILED", "KILLED", "PREEMPTED"] = "COMPLETED", timeout: float = 30.0) -> bool:
+    """End the run that was begun last; whether all of it is sent."""
+    return current is None or current.finish(status, timeout)
+
+
+_UNBEGUN: Final = Warnings()

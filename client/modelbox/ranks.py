@@ -1,0 +1,27 @@
+"""Which of several processes of one job this is, as launchers tell it."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+JOBS: Final = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "OMPI_MCA_ess_base_jobid")
+
+
+def rank() -> int:
+    """From 0; 0 when nobody says anything."""
+    for name in RANKS:
+        value = os.environ.get(name, "")
+        if value.isdecimal():
+            return int(value)
+    return 0
+
+
+def job() -> str | None:
+    """What all processes of the job have in common; None when nobody says."""
+    for name in JOBS:
+        value = os.environ.get(name, "")
+        if value and value != "none":
+            return f"{name.partition('_')[0].lower()}-{value}"
+    return None

@@ -1,0 +1,46 @@
+"""`python -m modelbox.sender FOLDER`: the process beside a training. It lives as long as its standard input is open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from modelbox.connection import Connection
+from modelbox.credentials import token
+from modelbox.queue.lease import Taken
+from modelbox.sender.drain import Drain
+from modelbox.sender.session import Session
+
+LINGER_SECONDS: Final = 10.0
+"""How long it goes on when the training is gone."""
+
+
+def main() -> int:
+    """Send one folder."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    folder = Path(sys.argv[1])
+    session = Session(folder, Connection("http://unknown"))
+    server = session.about["server"]
+    session.server = Connection(server, token(server))
+    try:
+        Drain(session).follow(_is_alive, LINGER_SECONDS)
+    except Taken as holder:
+        session.warn("QUEUE_TAKEN", f"{folder} is being sent by {holder}.")
+    return 0
+
+
+def _is_alive() -> bool:
+    """Whether the training is: its end of the pipe is open."""
+    ready, _, _ = select.select([sys.stdin], [], [], 0)
+    return not ready
+
+
+if __name__ == "__main__":
+    sys.exit(main())

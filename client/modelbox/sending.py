@@ -1,0 +1,103 @@
+"""The trainer's view of its sender: a process of its own, which reads the queue and talks to the server.
+
+A process and not a thread, for a thread that packs and sends would take the interpreter from the training again and
+again; and it goes on for a while when the training is killed. It is the same program as `modelbox sync`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from modelbox.warnings import Warnings
+
+STATUS: Final = "status.json"
+LOOK_SECONDS: Final = 0.05
+LOOKS_SECONDS: Final = 1.0
+
+
+class Sending:
+    """What happens to a queue while its run is under way."""
+
+    def __init__(self, folder: Path, warnings: Warnings, *, is_online: bool) -> None:
+        self._folder = folder
+        self._warnings = warnings
+        self._looked = 0.0
+        self._process = _begun(folder) if is_online else None
+
+    def look(self) -> None:
+        """Pass on what the sender has to say; and begin another one, if it died. Called now and then."""
+        now = time.monotonic()
+        if self._process is None or now - self._looked < LOOKS_SECONDS:
+            return
+        self._looked = now
+        for warning in self.status().get("warnings", ()):
+            self._warnings.tell(warning["code"], warning["message"])
+        if self._process.poll() not in (None, 0):
+            self._process = _begun(self._folder)
+
+    def status(self) -> dict[str, Any]:
+        """What the sender last said about itself: `experiment`, `name`, `waiting`, `state`, `warnings`."""
+        try:
+            found: dict[str, Any] = json.loads((self._folder / STATUS).read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def wait_for_experiment(self, seconds: float) -> dict[str, Any]:
+        """The status once the server knows the run, or what it is after so many seconds."""
+        limit = time.monotonic() + seconds
+        while self._process is not None and not (found := self.status()).get("experiment"):
+            if time.monotonic() > limit or found.get("warnings"):
+                break
+            time.sleep(LOOK_SECONDS)
+        return self.status()
+
+    def finish(self, seconds: float, lost: int) -> bool:
+        """Wait until all is sent, but not longer; whether it is. Says what is left."""
+        limit = time.monotonic() + seconds
+        while self._process is not None and self._process.poll() is None and time.monotonic() < limit:
+            if self.status().get("state") == "done":
+                break
+            time.sleep(LOOK_SECONDS)
+        found = self.status()
+        self._end()
+        for warning in found.get("warnings", ()):
+            self._warnings.tell(warning["code"], warning["message"])
+        if lost:
+            self._warnings.tell("POINTS_LOST", f"{lost:,} points were given up, for the disk was full.")
+        if found.get("state") == "done":
+            return True
+        self._warnings.tell("NOT_SENT", f"Not all is sent yet. It is in {self._folder}; `modelbox sync` sends it.")
+        return False
+
+    def _end(self) -> None:
+        """Let the sender know that nobody waits; it ends by itself."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)
+
+    def forget(self) -> None:
+        """In a child after a fork: the sender is the parent's, which must be seen to die when it does."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._process.stdin.fileno())
+            self._process = None
+
+
+def _begun(folder: Path) -> subprocess.Popen[bytes]:
+    """The pipe to it is never written to: that it closes tells the sender that the training has ended, or died."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "modelbox.sender", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the training.
+    )

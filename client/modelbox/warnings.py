@@ -1,0 +1,32 @@
+"""What a training is told when something is wrong: once a cause, with a code and a page, and nothing is raised."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from modelbox.errors import ModelBoxError
+
+
+class Warnings:
+    """Writes each cause once to stderr."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self._seen: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._is_quiet = is_quiet
+
+    def tell(self, code: str, message: str, *, about: str = "") -> None:
+        """Say it, unless it was said of the same thing before."""
+        with self._lock:
+            if (code, about) in self._seen:
+                return
+            self._seen.add((code, about))
+        if not self._is_quiet:
+            error = ModelBoxError(code, message)
+            print(f"modelbox: {message} [{code}: {error.page}]", file=sys.stderr, flush=True)  # noqa: T201 - its work
+
+    @property
+    def codes(self) -> list[str]:
+        """What was said, by code."""
+        return sorted({code for code, _ in self._seen})
