@@ -22,14 +22,19 @@ from db.metrics.stretch import Grown, Stretch, joined, written
 
 @dataclass
 class Side:
-    """Where points go: a series, and the position of its next segment. `rest` are those that do not fill one yet."""
+    """Where points go: a series, and the position of its next segment. `rest` are those that do not fill one yet.
+
+    They are written like the last segment that points came from, for whoever logs waits.
+    """
 
     series_id: int
     position: int
     rest: Stretch | None = None
+    like: bytes | None = None
 
-    def take(self, points: Stretch) -> Iterator[Grown]:
-        """The full segments that there are with these points."""
+    def take(self, points: Stretch, like: bytes) -> Iterator[Grown]:
+        """The full segments that there are with these points, which come from such a segment."""
+        self.like = like
         both = points if self.rest is None else joined([self.rest, points])
         full = len(both.seqs) // SIZE * SIZE
         for begin in range(0, full, SIZE):
@@ -49,7 +54,7 @@ class Side:
         return self.position - SIZE
 
     def _segment(self, points: Stretch) -> Grown:
-        found = Grown(self.series_id, self.position, points)
+        found = Grown(self.series_id, self.position, points, self.like, is_hasty=True)
         self.position += len(points.seqs)
         return found
 
@@ -95,7 +100,7 @@ class Split:
         past = (points.columns.steps > self.step) & (points.columns.steps != NONE)
         for side, chosen in ((self.line, ~past), (self.left, past)):
             if np.any(chosen):
-                yield from side[row["series_id"]].take(points.at(chosen))
+                yield from side[row["series_id"]].take(points.at(chosen), row["data"])
 
     def _passed(self, series_id: int, before: int | None) -> Iterator[Grown]:
         """Segments of a series that leave whole take their places, those before a position or all."""

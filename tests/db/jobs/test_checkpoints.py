@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 
+from db import migrate
 from db.access import local_caller
 from db.engine import Database
 from db.jobs import checkpoints, purge
@@ -28,6 +30,9 @@ PROMOTE = """mutation ($input: PromoteCheckpointInput!) {
 MODEL = 'mutation { createModel(input: {name: "m"}) { model { id } userErrors { code message path } } }'
 RESTORE = """mutation ($id: ID!) {
   restoreCheckpoint(input: {id: $id}) { checkpoint { id isPinned } userErrors { code message path } } }"""
+RESUME = """mutation ($id: ID!, $checkpoint: ID!) {
+  resumeExperiment(input: {id: $id, checkpointId: $checkpoint}) {
+    experiment { leg } userErrors { code message path } } }"""
 LEFT = """query ($id: ID!) { node(id: $id) { ... on Experiment {
   checkpoints(first: 100, orderBy: [{field: STEP, direction: ASC}]) { nodes { step } }
   auditEvents(first: 1) { nodes { actorName } } } } }"""
@@ -105,3 +110,39 @@ async def test_what_was_dropped_comes_back_until_its_files_are_forgotten(graph: 
         await purge.forget(graph.database, piece, later, ages=ages)
     assert (await graph.refused(RESTORE, id=second))["code"] == "CONFLICT"
     assert await steps(graph, run) == [0, 20]
+
+
+async def test_what_a_resumption_left_behind_goes_and_displaces_nothing(graph: Graph) -> None:
+    best = {"metric": "loss", "mode": "MIN", "count": 1}
+    rules = {"keepLast": 2, "keepBest": best, "keepEvery": 50}
+    run, *saved = await run_with(graph, rules, [3, 2, 3, 3, 3, 1, 1], p6=True)
+    await graph.change(RESUME, id=run, checkpoint=saved[3])
+    assert await retain(graph) == 2, "40 and 50 are past 30, and 60 is pinned; 0 is a multiple, 10 the best of the line"
+    assert await steps(graph, run) == [0, 10, 20, 30, 60]
+    made = (await graph.change(SAVE, input={"experimentId": run, "step": 40}))["checkpoint"]["id"]
+    await graph.change(LOG, id=made, value=5)
+    assert await retain(graph) == 1
+    assert await steps(graph, run) == [0, 10, 30, 40, 60]
+
+
+async def test_one_that_a_job_went_on_from_is_on_the_line_again(graph: Graph) -> None:
+    run, *saved = await run_with(graph, {"keepLast": 1}, [1, 1, 1], p2=True)
+    await graph.change(RESUME, id=run, checkpoint=saved[0])
+    await graph.change(RESUME, id=run, checkpoint=saved[2])
+    assert await retain(graph) == 2
+    assert await steps(graph, run) == [20]
+
+
+async def test_checkpoints_from_before_they_knew_their_leg_are_placed(graph: Graph) -> None:
+    """What the migration finds of times is what was noted since."""
+    run, first, *_ = await run_with(graph, None, [1, 1])
+    for step in (15, 25):
+        await graph.change(RESUME, id=run, checkpoint=first)
+        await graph.change(SAVE, input={"experimentId": run, "step": step})
+    place = ScriptDirectory(str(migrate.FOLDER)).get_revision("0005").module.PLACE
+    async with graph.database.transaction() as connection:
+        noted = await connection.fetch("SELECT id, leg FROM checkpoint ORDER BY id")
+        await connection.execute("UPDATE checkpoint SET leg = 7")
+        await connection.execute(place)
+        assert await connection.fetch("SELECT id, leg FROM checkpoint ORDER BY id") == noted
+    assert [row["leg"] for row in noted] == [0, 0, 1, 2]
