@@ -95,12 +95,12 @@ async def _create(postgres: EmbeddedPostgres, *names: str) -> None:
 
 
 @contextlib.contextmanager
-def modelbox(dsn: str, where: Mapping[str, str]) -> Iterator[ModelBox]:
-    """A ModelBox with its default settings, but for where files are kept."""
+def modelbox(dsn: str, where: Mapping[str, str], name: str = "ModelBox") -> Iterator[ModelBox]:
+    """A ModelBox with its default settings, but for where files are kept. Its log has its name."""
     port = free_port()
     command = [str(PROGRAM), "serve", "--port", str(port), "--data-dir", "server"]
     settings = {"MODELBOX_DATABASE_URL": dsn, **where}
-    with running("ModelBox", command, port, settings, FOLDER.absolute()) as server:
+    with running(name, command, port, settings, FOLDER.absolute()) as server:
         box = ModelBox(server, trackers.token(settings), dsn)
         box.ask(
             f'mutation {{ createNamespace(input: {{path: "{trackers.NAMESPACE}"}}) {{ userErrors {{ message }} }} }}'

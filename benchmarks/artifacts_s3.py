@@ -68,7 +68,7 @@ def _bucket(arena: Arena, part_size: int) -> Iterator[Bucket]:
     folder.mkdir(exist_ok=True)
     with s3_server.serving(folder) as server:
         where = {"MODELBOX_BLOB_URL": f"s3://{server.bucket}/files", "MODELBOX_S3_ENDPOINT_URL": server.endpoint}
-        with artifacts_arena.modelbox(arena.postgres.dsn(S3_DATABASE), where) as box:
+        with artifacts_arena.modelbox(arena.postgres.dsn(S3_DATABASE), where, "ModelBox-S3") as box:
             (owner,) = box.make_runs(1)
             yield Bucket(box, owner, _client(server), server.bucket, part_size)
 
