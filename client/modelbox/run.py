@@ -278,10 +278,7 @@ class Run:
             self._spool.close()
         if self.is_silent:
             return True
-        is_sent = self.sending.finish(timeout, self._recorder.lost)
-        if is_sent:
-            self._spool.remove()
-        return is_sent
+        return self.sending.finish(timeout, self._recorder.lost)
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,13 @@ FILES: Final = "files"
 SUFFIX: Final = ".frames"
 
 
+def remove(folder: Path) -> None:
+    """Remove a writer's folder: all of it was sent."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # Other writers of the run are not through.
+        folder.parent.rmdir()
+
+
 class Spool:
     """Appends frames. What `append` has returned is in the file: a killed process does not lose it.
 
@@ -80,13 +87,6 @@ class Spool:
             self._copies += 1
             return self.folder / FILES / f"{self._copies:06}"
 
-    def remove(self) -> None:
-        """Remove the folder: all of it was sent."""
-        self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # Other writers of the run are not through.
-            self.folder.parent.rmdir()
-
     def close(self) -> None:
         """Have the disk keep everything."""
         with self._lock:
@@ -106,9 +106,6 @@ class NoSpool(Spool):
         """Forget it."""
         del head, body, durable
         return 0
-
-    def remove(self) -> None:
-        """Nothing is there."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -7,15 +7,18 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
 from modelbox.connection import Connection
 from modelbox.credentials import token
 from modelbox.queue.lease import Taken
+from modelbox.queue.spool import remove
 from modelbox.sender.drain import Drain
-from modelbox.sender.session import Session
+from modelbox.sender.session import ASIDE, Session
 
+PAUSE_SECONDS: Final = 0.05
 LINGER_SECONDS: Final = 10.0
 """How long it goes on when the training is gone."""
 
@@ -30,9 +33,14 @@ def main() -> int:
     server = session.about["server"]
     session.server = Connection(server, token(server))
     try:
-        Drain(session).follow(_is_alive, LINGER_SECONDS)
+        is_sent = Drain(session).follow(_is_alive, LINGER_SECONDS)
     except Taken as holder:
         session.warn("QUEUE_TAKEN", f"{folder} is being sent by {holder}.")
+        return 0
+    while _is_alive():  # The training reads the status before it lets go.
+        time.sleep(PAUSE_SECONDS)
+    if is_sent and not (folder / ASIDE).exists():
+        remove(folder)
     return 0
 
 

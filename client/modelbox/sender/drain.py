@@ -33,8 +33,10 @@ class Drain:
         self._stop = threading.Event()
         self._reader = QueueReader(session.folder)
 
-    def once(self, *, patience: float = 0.0) -> bool:
+    def once(self, *, is_dead: bool = False, patience: float = 0.0) -> bool:
         """Send all that is there; whether the run is told of whole, its end too.
+
+        One that is dead, and did not say how it ended, is left RUNNING: the server sees that it is silent.
 
         Raises:
             Unreachable: no server answered for `patience` seconds.
@@ -46,7 +48,7 @@ class Drain:
             limit = time.monotonic() + patience
             while self._turn(limit):
                 pass
-            return self._finished()
+            return self._finished() or is_dead
         finally:
             self._session.lease.release()
 

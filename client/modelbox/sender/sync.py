@@ -1,0 +1,69 @@
+"""What `modelbox sync` does: sends what is left in a folder of queues, of whatever runs, from whatever machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from modelbox.connection import Connection
+from modelbox.credentials import token
+from modelbox.errors import ModelBoxError, Refused, Unreachable
+from modelbox.queue.lease import Taken
+from modelbox.queue.spool import ABOUT, remove
+from modelbox.sender.drain import Drain
+from modelbox.sender.session import ASIDE, Session
+
+State = Literal["sent", "partly", "taken", "unreachable", "refused"]
+QUIET_SECONDS: Final = 120.0
+"""A queue that says nothing of its end, and was written to so short a while ago, may still be written to."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What became of one writer's queue."""
+
+    run: str
+    writer: str
+    state: State
+    points: int = 0
+    message: str = ""
+
+
+def queues(folder: Path) -> list[Path]:
+    """The folders of all writers below a folder, or the folder itself if it is one."""
+    if (folder / ABOUT).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/*/{ABOUT}"))
+
+
+def sync(folder: Path) -> Iterator[Synced]:
+    """Send every queue to its end, one after the other. A queue that is told of whole is removed."""
+    for queue in queues(folder):
+        yield _sync(queue)
+
+
+def _sync(queue: Path) -> Synced:
+    session = Session(queue, Connection("http://unknown"))
+    run, writer = session.run_id, session.writer
+    try:
+        session.server = Connection(session.about["server"], token(session.about["server"]))
+        is_over = Drain(session).once(is_dead=_age(queue) > QUIET_SECONDS)
+    except Taken as holder:
+        return Synced(run, writer, "taken", message=f"It is being sent by {holder}.")
+    except Unreachable as error:
+        return Synced(run, writer, "unreachable", session.sent_points, error.message)
+    except Refused as error:
+        return Synced(run, writer, "refused", session.sent_points, error.message)
+    except ModelBoxError as error:
+        return Synced(run, writer, "refused", session.sent_points, str(error))
+    if is_over and not (queue / ASIDE).exists():
+        remove(queue)
+    return Synced(run, writer, "sent" if is_over else "partly", session.sent_points)
+
+
+def _age(queue: Path) -> float:
+    """Seconds since something was put in, by the clock of this machine."""
+    return time.time() - max(path.stat().st_mtime for path in queue.glob("*.frames"))
