@@ -40,7 +40,7 @@ T = TypeVar("T")
 Frame = dict[str, Any]
 
 
-class Lagged(Exception):
+class _Lagged(Exception):
     """The server goes no further from where we are, and says where to go on."""
 
 
@@ -73,19 +73,20 @@ class Stream(Iterator[Frame]):
         self._is_over = False
 
     def __next__(self) -> Frame:
-        pause, began = SHORTEST, time.monotonic()
+        pause, since = SHORTEST, None
         while not self._is_over:
             try:
                 frame = self._frame()
             except Unreachable as error:
                 self._hang_up()
+                since = since or time.monotonic()
                 wait = error.wait_seconds or pause * random.uniform(0.5, 1)  # noqa: S311 - spreads followers
-                if self._patience is not None and time.monotonic() + wait - began > self._patience:
+                if self._patience is not None and time.monotonic() + wait - since > self._patience:
                     self.close()
                     raise
                 time.sleep(wait)
                 pause = min(pause * 2, LONGEST)
-            except Lagged:
+            except _Lagged:
                 self._hang_up()
             except BaseException:
                 self.close()
@@ -122,23 +123,17 @@ class Stream(Iterator[Frame]):
         from websockets.exceptions import ConnectionClosed
 
         try:
-            if self._socket is None:
-                self._socket = self._connected()
-            while True:
-                told = json.loads(self._socket.recv(timeout=SILENCE))
-                match told["type"]:
-                    case "next":
-                        return self._data(told["payload"])
-                    case "complete":
-                        return None
-                    case "error":
-                        raise self._error(told["payload"])
-                    case "ping":
-                        self._socket.send('{"type":"pong"}')
+            socket = self._socket or self._connected()
+            while (told := json.loads(socket.recv(timeout=SILENCE)))["type"] in ("ping", "pong"):
+                if told["type"] == "ping":
+                    socket.send('{"type":"pong"}')
         except ConnectionClosed as error:
             raise _closed(error) from error
         except (OSError, EOFError) as error:
             raise Unreachable(f"The line to {self._server} broke ({type(error).__name__}).") from error
+        if told["type"] == "error":
+            raise self._error(told["payload"])
+        return self._data(told["payload"]) if told["type"] == "next" else None
 
     def _connected(self) -> ClientConnection:
         """A socket on which it is subscribed."""
@@ -150,7 +145,7 @@ class Stream(Iterator[Frame]):
         kept = {"proxy": None} if credentials.is_loopback(self._server) else {}
         protocol = Subprotocol("graphql-transport-ws")
         try:
-            socket = connect(url, subprotocols=[protocol], max_size=LARGEST, close_timeout=1, **kept)  # type: ignore[arg-type]
+            socket = connect(url, subprotocols=[protocol], max_size=LARGEST, close_timeout=1, **kept)
         except InvalidStatus as error:
             raise _answered(self._server, error.response.status_code) from error
         except (InvalidHandshake, OSError) as error:
@@ -175,7 +170,7 @@ class Stream(Iterator[Frame]):
         code, message = str(more.get("code", "INTERNAL")), str(errors[0].get("message", ""))
         if code == "LAGGED" and more.get("cursor"):
             self.cursor = more["cursor"]
-            return Lagged(message)
+            return _Lagged(message)
         return Unreachable(message, code=code) if code in AGAIN else Refused(code, message)
 
 
@@ -255,8 +250,10 @@ def follow_events(
     from modelbox.api.reading import sent
     from modelbox.api.references import id_of
 
-    place = {"objectId": id_of(of)} if of is not None else {"namespace": namespace or configuration.load().namespace}
-    stream = subscribe(documents.EVENT_BATCHES, **place, **sent(filter=filter, every=every), **where)
+    path = None if of is not None else namespace or configuration.load().namespace
+    place = None if of is None else id_of(of)
+    more = sent(filter=filter, every=every)
+    stream = subscribe(documents.EVENT_BATCHES, namespace=path, objectId=place, **more, **where)
     return _typed(stream, types.EventBatch)
 
 
