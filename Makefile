@@ -13,7 +13,7 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-integrations check chaos demo watch lint format lock bench-read bench-metrics bench-artifacts graphiql live schema migrate clean
+.PHONY: help serve test test-integrations check chaos demo watch lint format lock bench-read bench-metrics bench-artifacts graphiql live schema client migrate clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ live: ## Build the bundled page of live curves (needs Node and npm).
 
 schema: $(VENV)/.server ## Print the schema into graphql_schema/schema.graphql.
 	@$(BIN)/modelbox-server schema > $(VENV)/schema.graphql && mv $(VENV)/schema.graphql graphql_schema/schema.graphql
+
+client: $(VENV)/.dev ## Make the typed part of the client of the schema and its operations.
+	@$(BIN)/python client/generate.py
 
 migrate: $(VENV)/.server ## Bring the database to the newest schema.
 	@exec $(BIN)/modelbox-server migrate $(ARGS)

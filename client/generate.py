@@ -114,10 +114,10 @@ class Shapes:
 
     def seen_through(self, kind: GraphQLObjectType, selections: SelectionSetNode) -> tuple[GraphQLObjectType, Nodes]:
         """What is selected behind `... on Type`."""
-        nodes = selections.selections
+        nodes = cast("Nodes", selections.selections)
         if len(nodes) == 1 and isinstance(nodes[0], InlineFragmentNode) and nodes[0].type_condition:
             inner = self.schema.type_map[nodes[0].type_condition.name.value]
-            return cast("GraphQLObjectType", inner), nodes[0].selection_set.selections
+            return cast("GraphQLObjectType", inner), cast("Nodes", nodes[0].selection_set.selections)
         return kind, nodes
 
 
@@ -156,13 +156,14 @@ def _class_and_what_it_needs(shapes: Shapes, name: str, made: set[str]) -> Itera
     if name in made:
         return
     made.add(name)
-    bases = [node.name.value for node in shapes.fragments[name].selection_set.selections if is_spread(node)]
+    selected = shapes.fragments[name].selection_set.selections
+    bases = [node.name.value for node in selected if isinstance(node, FragmentSpreadNode)]
     for base in bases:
         yield from _class_and_what_it_needs(shapes, base, made)
     kind = cast("GraphQLObjectType", shapes.schema.type_map[shapes.fragments[name].type_condition.name.value])
     yield f"@dataclass(frozen=True)\nclass {name}{'(' + ', '.join(bases) + ')' if bases else ''}:\n"
     yield f"    {sentence(kind.description)}\n\n"
-    for node in shapes.fragments[name].selection_set.selections:
+    for node in selected:
         if isinstance(node, FieldNode):
             key = (node.alias or node.name).value
             yield f"    {snake(key)}: {shapes.of(kind.fields[node.name.value].type, node)}\n"
