@@ -40,12 +40,14 @@ BEAT: Final = "UPDATE heartbeat SET at = greatest(at, $3) WHERE tenant_id = $1 A
 async def resume(tx: Transaction, *, id: str, checkpoint_id: str | None = None, step: int | None = None) -> Result:
     """Begin a new leg behind a step, or behind the step of a checkpoint."""
     seen = await entity.load(tx, EXPERIMENT, id, lock=False)
-    checkpoint, from_step = await _start(tx, seen, checkpoint_id, step)
+    await _start(tx, seen, checkpoint_id, step)
     await rewriting.alone(tx.connection, seen.id)
     await compact_within(tx.connection, tx.tenant_id, seen.id)
     await tx.execute(HOLD, seen.id)
     await tx.execute(BEAT, seen.id, tx.now)
     found = await entity.load(tx, EXPERIMENT, id)
+    # Once more, now that retention waits: the checkpoint may have been dropped meanwhile.
+    checkpoint, from_step = await _start(tx, found, checkpoint_id, step)
     stream = stream_of(found.id)
     seq = await tx.fetchval(TAKE_NUMBERS, stream, 1)
     tx.moved.add(stream)

@@ -16,8 +16,8 @@ from db.jobs import checkpoints, purge
 from tests.blobs import stored_file
 from tests.graph import Graph
 
-MAKE = """mutation ($rules: CheckpointRetentionInput) {
-  createExperiment(input: {name: "run", checkpointRetention: $rules}) {
+MAKE = """mutation ($rules: CheckpointRetentionInput, $name: String! = "run") {
+  createExperiment(input: {name: $name, checkpointRetention: $rules}) {
     experiment { id } userErrors { code message path } } }"""
 SAVE = """mutation ($input: CreateCheckpointInput!) {
   createCheckpoint(input: $input) { checkpoint { id } userErrors { code message path } } }"""
@@ -44,9 +44,11 @@ async def graph(database: Database) -> Graph:
     return Graph(database, await local_caller(database))
 
 
-async def run_with(graph: Graph, rules: dict[str, Any] | None, losses: list[float], **pinned: bool) -> list[str]:
+async def run_with(
+    graph: Graph, rules: dict[str, Any] | None, losses: list[float], name: str = "run", **pinned: bool
+) -> list[str]:
     """An experiment whose checkpoints have these losses, at steps 0, 10, 20 …; its id, and theirs."""
-    run = (await graph.change(MAKE, rules=rules))["experiment"]["id"]
+    run = (await graph.change(MAKE, rules=rules, name=name))["experiment"]["id"]
     ids = [run]
     for number, loss in enumerate(losses):
         also = {"pinned": True} if f"p{number}" in pinned else {}
@@ -123,6 +125,17 @@ async def test_what_a_resumption_left_behind_goes_and_displaces_nothing(graph: G
     await graph.change(LOG, id=made, value=5)
     assert await retain(graph) == 1
     assert await steps(graph, run) == [0, 10, 30, 40, 60]
+
+
+async def test_nobody_goes_on_from_what_is_being_dropped(graph: Graph) -> None:
+    """Either the resumption comes first, and its checkpoint stays; or it is refused."""
+    for number in range(6):
+        run, first, *_ = await run_with(graph, {"keepLast": 1}, [1, 1, 1], name=f"run-{number}")
+        resumed, _ = await asyncio.gather(graph(RESUME, id=run, checkpoint=first), retain(graph))
+        refused = resumed["resumeExperiment"]["userErrors"]
+        assert [error["code"] for error in refused] in ([], ["NOT_FOUND"])
+        await retain(graph)
+        assert await steps(graph, run) == ([20] if refused else [0])
 
 
 async def test_one_that_a_job_went_on_from_is_on_the_line_again(graph: Graph) -> None:
