@@ -5,6 +5,8 @@ Needs torch. With a server running (`make serve`):
     python -m examples.sharded first          # kill it with `kill -9` on its process group, and run it again
     python -m examples.sharded unbroken       # ends with the same digest
 
+`make test-integrations` does this in an environment of its own, `.venv/integrations`.
+
 Every rank owns a quarter of the parameters and their optimizer. A checkpoint is READY only when all four shards are.
 """
 
