@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -82,14 +81,17 @@ class Sending:
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                self._process.returncode = 0  # Nobody waits for it: it ends by itself, and Python should not warn.
 
     def forget(self) -> None:
         """In a child after a fork: the sender is the parent's, which must be seen to die when it does."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
-                os.close(self._process.stdin.fileno())
+                self._process.stdin.close()
+            self._process.returncode = 0  # Not a child of ours.
             self._process = None
 
 
