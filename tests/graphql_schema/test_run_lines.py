@@ -194,13 +194,16 @@ def long_points(chance: random.Random, begin: int, end: int, mess: float) -> lis
 
 @pytest.mark.parametrize(("seed", "mess"), [(1, 0), (2, 0), (3, 0.001), (4, 0.001), (5, 0.2)])
 async def test_every_picture_of_the_line_is_as_if_it_had_been_logged_so(graphql: Graph, seed: int, mess: float) -> None:
-    """Whatever was compacted before a resumption and after it, beside the same points logged once into a tail."""
+    """Whatever was compacted before a resumption and after it, beside the same points logged once into a tail.
+
+    What was left behind is all there, in order of arrival, whichever segments came whole.
+    """
     chance = random.Random(seed)
     run = (await graphql.change(MAKE))["experiment"]["id"]
     owner = (graphql.caller.tenant_id, UUID(run[4:]))
     line: list[Point] = []
     step = 0
-    for _ in range(3):
+    for number in range(1, 4):
         for _ in range(3):
             points = long_points(chance, step, step + chance.choice([900, 5_000, 9_000]), mess)
             await log(graphql, run, "m", points)
@@ -210,8 +213,10 @@ async def test_every_picture_of_the_line_is_as_if_it_had_been_logged_so(graphql:
                 await compact(graphql.database, *owner)
         step = chance.choice([step - 100, step // 2, step // 3, 4_095])
         await graphql.change(RESUME, input={"id": run, "step": step})
+        left = [point for point in line if point[0] is not None and point[0] > step]
         line = [point for point in line if point[0] is None or point[0] <= step]
         assert await told(graphql, run) == await logged_at_once(graphql, line)
+        assert [points_of(one) for one in (await series(graphql, run, number)).values()] == [left] * bool(left)
         step += 1
 
 
