@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import sys
@@ -22,9 +21,6 @@ from modelbox.queue.spool import NoSpool, Spool
 from modelbox.run import Run
 from modelbox.sending import Sending
 from modelbox.warnings import Warnings
-
-NAME_SECONDS: Final = 1.0
-"""How long `init` waits for the server's word on how the run is called."""
 
 TERMINATED_SECONDS: Final = 10.0
 
@@ -60,12 +56,14 @@ def init(
     Raises:
         ModelBoxError: `CONFIGURATION`, for settings that are none.
     """
+    from modelbox.watch import watch
+
     global current  # noqa: PLW0603 - what a script without a variable of its own means by "the run"
     flags = {"namespace": namespace, "server": server, "mode": mode, "folder": folder, "run_id": run_id}
     settings = configuration.load(**flags)
     warnings = Warnings(is_quiet=quiet)
     wanted = {
-        "name": name, "namespace": settings.namespace, "hyperparameters": _plain(hyperparameters),
+        "name": name, "namespace": settings.namespace, "hyperparameters": _parameters(hyperparameters),
         "labels": list(labels) or None, "description": description, "group": group, "parentId": parent,
         "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
         "startedAt": datetime.now(UTC).isoformat(),
@@ -73,8 +71,7 @@ def init(
     beginning = _Beginning(settings, {key: value for key, value in wanted.items() if value is not None}, warnings)
     current = beginning.run(every_rank=every_rank)
     _at_the_end(current)
-    if not quiet:
-        _greet(current)
+    watch(current, is_quiet=quiet)
     return current
 
 
@@ -83,6 +80,13 @@ def _plain(given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     return {**given} if isinstance(given, Mapping) else {**vars(given)}
+
+
+def _parameters(given: Any) -> Any:
+    """Hyperparameters, with the secrets hidden that came along with them."""
+    from modelbox.capture.secrets import redacted
+
+    return redacted(_plain(given))
 
 
 class _Beginning:
@@ -107,6 +111,8 @@ class _Beginning:
             return self._silent()
 
     def _begun(self, *, is_primary: bool) -> Run:
+        from modelbox.capture.environment import at_once
+
         writer = f"{ranks.rank()}-{uuid4().hex[:12]}"
         folder = self._settings.folder / self._id / writer
         about = {
@@ -114,7 +120,7 @@ class _Beginning:
             "writer": writer, "is_primary": is_primary, "process": os.getpid(),
         }  # fmt: skip
         spool = Spool(folder, about)
-        start = {**self._wanted, "externalId": self._id}
+        start = {**self._wanted, "environment": at_once(self._settings), "externalId": self._id}
         spool.append({"kind": "start", "input": start}, durable=True)
         sending = Sending(folder, self._warnings, is_online=self._settings.mode == "online")
         run = Run(self._id, self._settings, spool, sending, self._warnings)
@@ -150,20 +156,6 @@ def _terminated(run: Run, number: int, _: FrameType | None) -> None:
     run.finish("PREEMPTED", timeout=TERMINATED_SECONDS)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-def _greet(run: Run) -> None:
-    """One line: how it is called, and where it is seen."""
-    if run.is_silent:
-        return
-    if run.settings.mode == "offline":
-        line = f"run {run.id[:12]}, kept in {run.settings.folder} until `modelbox sync`"
-    else:
-        found = run.sending.wait_for_experiment(NAME_SECONDS)
-        name = found.get("name") or f"{run.id[:12]} (not heard of the server yet)"
-        line = f"run {name} in {run.settings.namespace}, at {run.settings.server}"
-    with contextlib.suppress(OSError, ValueError):
-        print(f"modelbox: {line}", file=sys.stderr, flush=True)  # noqa: T201 - its work
 
 
 def the_run() -> Run:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from modelbox.points import Row, Text, encoded
@@ -29,7 +29,9 @@ MOST_KEPT: Final = 1_000_000
 class Recorder:
     """The points of one process of a run."""
 
-    def __init__(self, spool: Spool, warnings: Warnings, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, spool: Spool, warnings: Warnings, tick: Callable[[], None], see: Callable[[Sequence[Row], int], None]
+    ) -> None:
         self.rows: deque[Row] = deque()
         """Where `log` puts them; a deque, for its two ends can be used by two threads at once."""
 
@@ -40,6 +42,7 @@ class Recorder:
         self._spool = spool
         self._warnings = warnings
         self._tick = tick
+        self._see = see
         self._lock = threading.RLock()  # A signal's handler may come in the middle.
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="modelbox-recorder", daemon=True)
@@ -58,6 +61,7 @@ class Recorder:
             for chunk, some in _chunks(rows, texts):
                 try:
                     self._spool.append(*encoded(chunk, some))
+                    self._see(chunk, len(some))
                 except OSError as error:
                     self._tell(error)
                     self._keep(chunk, some)

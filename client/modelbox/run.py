@@ -17,6 +17,7 @@ from modelbox import values
 from modelbox.errors import ModelBoxError
 from modelbox.queue.spool import NoSpool, Spool
 from modelbox.recorder import Recorder
+from modelbox.shown import Shown
 
 if TYPE_CHECKING:
     from modelbox.configuration import Configuration
@@ -53,12 +54,21 @@ class Run:
         self.tick: Callable[[], None] = lambda: None
         """Called ten times a second by a thread; what measures the machine hangs itself in here."""
 
+        self.ending: Callable[[], None] = lambda: None
+        """Called before it is said that it is over: the last that can still be added."""
+
+        self.over: Callable[[Outcome, bool], None] = lambda outcome, is_sent: None
+        """Called when it is over, with whether all is sent."""
+
+        self.shown = Shown()
+        """A few values of each series, for terminals and notebooks."""
+
         self._good: set[str] = set()
         self._attach(spool)
 
     def _attach(self, spool: Spool) -> None:
         self._spool = spool
-        self._recorder = Recorder(spool, self.warnings, self._tick)
+        self._recorder = Recorder(spool, self.warnings, self._tick, self.shown.see)
         self._put = self._recorder.rows.append
         self._put_text = self._recorder.texts.append
         self._process = os.getpid()
@@ -72,6 +82,8 @@ class Run:
 
         self._put = self._put_text = first
         self._spool = NoSpool()
+        self.tick = self.ending = lambda: None
+        self.over = lambda outcome, is_sent: None
         self.is_finished = True  # The parent says how it ends.
 
     def _adopt(self, other: Run) -> None:
@@ -272,19 +284,29 @@ class Run:
         if self.is_finished or os.getpid() != self._process:
             return True
         self.is_finished = True
+        with self._guarded():
+            self.ending()
         self._recorder.close()
         self._say("finish", status=status)
         with self._guarded():
             self._spool.close()
         if self.is_silent:
             return True
-        return self.sending.finish(timeout, self._recorder.lost)
+        is_sent = self.sending.finish(timeout, self._recorder.lost)
+        with self._guarded():
+            self.over(status, is_sent)
+        return is_sent
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.finish(_outcome(error))
+
+    def _repr_html_(self) -> str:
+        from modelbox.notebook import card
+
+        return card(self)
 
     def flush(self) -> None:
         """Put everything logged so far into the queue's file."""

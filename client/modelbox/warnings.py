@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 
 from modelbox.errors import ModelBoxError
 
@@ -15,6 +16,8 @@ class Warnings:
         self._seen: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._is_quiet = is_quiet
+        self.before: Callable[[], None] = lambda: None
+        """Called before something is written, to make room for it."""
 
     def tell(self, code: str, message: str, *, about: str = "") -> None:
         """Say it, unless it was said of the same thing before."""
@@ -23,6 +26,7 @@ class Warnings:
                 return
             self._seen.add((code, about))
         if not self._is_quiet:
+            self.before()
             error = ModelBoxError(code, message)
             print(f"modelbox: {message} [{code}: {error.page}]", file=sys.stderr, flush=True)  # noqa: T201 - its work
 
