@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from modelbox import configuration, credentials
@@ -70,6 +71,7 @@ class Stream(Iterator[Frame]):
         self._token = token
         self._patience = patience
         self._socket: ClientConnection | None = None
+        self._open = ExitStack()
         self._is_over = False
 
     def __next__(self) -> Frame:
@@ -114,9 +116,8 @@ class Stream(Iterator[Frame]):
             self._hang_up()
 
     def _hang_up(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            socket.close()
+        self._socket = None
+        self._open.close()
 
     def _frame(self) -> Frame | None:
         """The next one; None when it is complete."""
@@ -145,12 +146,12 @@ class Stream(Iterator[Frame]):
         kept = {"proxy": None} if credentials.is_loopback(self._server) else {}
         protocol = Subprotocol("graphql-transport-ws")
         try:
-            socket = connect(url, subprotocols=[protocol], max_size=LARGEST, close_timeout=1, **kept)
+            line = connect(url, subprotocols=[protocol], max_size=LARGEST, close_timeout=1, **kept)
+            self._socket = socket = self._open.enter_context(line)
         except InvalidStatus as error:
             raise _answered(self._server, error.response.status_code) from error
         except (InvalidHandshake, OSError) as error:
             raise Unreachable(f"No server answers at {self._server} ({type(error).__name__}).") from error
-        self._socket = socket
         signed = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         socket.send(json.dumps({"type": "connection_init", "payload": signed}))
         while json.loads(socket.recv(timeout=SILENCE))["type"] != "connection_ack":
