@@ -64,11 +64,10 @@ def init(
     warnings = Warnings(is_quiet=quiet)
     wanted = {
         "name": name, "namespace": settings.namespace, "hyperparameters": _parameters(hyperparameters),
-        "labels": list(labels) or None, "description": description, "group": group, "parentId": parent,
+        "labels": list(labels), "description": description, "group": group, "parentId": parent,
         "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
-        "startedAt": datetime.now(UTC).isoformat(),
     }  # fmt: skip
-    beginning = _Beginning(settings, {key: value for key, value in wanted.items() if value is not None}, warnings)
+    beginning = _Beginning(settings, wanted, warnings)
     current = beginning.run(every_rank=every_rank)
     _at_the_end(current)
     watch(current, is_quiet=quiet)
@@ -94,7 +93,8 @@ class _Beginning:
 
     def __init__(self, settings: Configuration, wanted: Mapping[str, Any], warnings: Warnings) -> None:
         self._settings = settings
-        self._wanted = wanted
+        given = {key: value for key, value in wanted.items() if value not in (None, [])}
+        self._wanted = {**given, "startedAt": datetime.now(UTC).isoformat()}
         self._warnings = warnings
         self._id = settings.run_id or ranks.job() or uuid4().hex
 
