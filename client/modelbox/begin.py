@@ -56,22 +56,26 @@ def init(
     Raises:
         ModelBoxError: `CONFIGURATION`, for settings that are none.
     """
-    from modelbox.watch import watch
-
-    global current  # noqa: PLW0603 - what a script without a variable of its own means by "the run"
     flags = {"namespace": namespace, "server": server, "mode": mode, "folder": folder, "run_id": run_id}
     settings = configuration.load(**flags)
-    warnings = Warnings(is_quiet=quiet)
     wanted = {
         "name": name, "namespace": settings.namespace, "hyperparameters": _parameters(hyperparameters),
         "labels": list(labels), "description": description, "group": group, "parentId": parent,
         "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
     }  # fmt: skip
-    beginning = _Beginning(settings, wanted, warnings)
-    current = beginning.run(every_rank=every_rank)
-    _at_the_end(current)
-    watch(current, is_quiet=quiet)
-    return current
+    beginning = _Beginning(settings, wanted, Warnings(is_quiet=quiet))
+    return _made_current(beginning.run(every_rank=every_rank), is_quiet=quiet)
+
+
+def _made_current(run: Run, *, is_quiet: bool) -> Run:
+    """What a script without a variable of its own means by "the run" is this one from now on."""
+    from modelbox.watch import watch
+
+    global current  # noqa: PLW0603
+    current = run
+    _at_the_end(run)
+    watch(run, is_quiet=is_quiet)
+    return run
 
 
 def _plain(given: Any) -> dict[str, Any] | None:
