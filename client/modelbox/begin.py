@@ -63,7 +63,7 @@ def init(
         "labels": list(labels), "description": description, "group": group, "parentId": parent,
         "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
     }  # fmt: skip
-    beginning = _Beginning(settings, wanted, Warnings(is_quiet=quiet))
+    beginning = Beginning(settings, wanted, Warnings(is_quiet=quiet))
     return _made_current(beginning.run(every_rank=every_rank), is_quiet=quiet)
 
 
@@ -92,7 +92,7 @@ def _parameters(given: Any) -> Any:
     return redacted(_plain(given))
 
 
-class _Beginning:
+class Beginning:
     """What a run, and each process that is forked from it, begins with."""
 
     def __init__(self, settings: Configuration, wanted: Mapping[str, Any], warnings: Warnings) -> None:
