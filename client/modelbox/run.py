@@ -301,7 +301,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.finish(_outcome(error))
+        self.finish(outcome_of(error))
 
     def _repr_html_(self) -> str:
         from modelbox.notebook import card
@@ -333,7 +333,7 @@ class Run:
             self._warn(error)
 
 
-def _outcome(error: BaseException | None) -> Outcome:
+def outcome_of(error: BaseException | None) -> Outcome:
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return "COMPLETED"
     return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
