@@ -13,7 +13,7 @@ COMPILE = env -u PIP_CONSTRAINT -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-integrations check chaos demo watch lint format lock bench-read bench-metrics bench-artifacts graphiql live schema client migrate clean
+.PHONY: help serve test test-integrations check chaos demo watch lint format lock bench-read bench-metrics bench-artifacts bench-client graphiql live schema client migrate clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ bench-metrics: $(VENV)/.dev ## Measure metrics against a bare COPY and MLflow.
 
 bench-artifacts: $(VENV)/.dev ## Measure files against cp, boto3 and MLflow.
 	@exec $(BIN)/python -m benchmarks.artifacts $(ARGS)
+
+bench-client: $(VENV)/.dev ## Measure the client against wandb, MLflow and trackio.
+	@exec $(BIN)/python -m benchmarks.client $(ARGS)
 
 live: ## Build the bundled page of live curves (needs Node and npm).
 	npm --prefix examples/live ci && npm --prefix examples/live run build
