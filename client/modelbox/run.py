@@ -82,6 +82,7 @@ class Run:
 
         self._put = self._put_text = first
         self._spool = NoSpool()
+        self._of_parent = (self.tick, self.ending, self.over)  # What they hold must not be ended here, not even freed.
         self.tick = self.ending = lambda: None
         self.over = lambda outcome, is_sent: None
         self.is_finished = True  # The parent says how it ends.

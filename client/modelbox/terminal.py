@@ -86,7 +86,7 @@ class Terminal:
         file = self._stream.fileno()
         poll = select.poll()
         poll.register(file, select.POLLOUT)
-        return os.tcgetpgrp(file) == os.getpgrp() and bool(poll.poll(0))
+        return _is_in_front(file) and bool(poll.poll(0))
 
     def _status(self, speed: float) -> str:
         parts = [self._name, f"{speed:,.0f} points/s"]
@@ -155,6 +155,14 @@ class Terminal:
         except (UnicodeError, LookupError):
             return False
         return True
+
+
+def _is_in_front(file: int) -> bool:
+    """Whether the shell waits for us."""
+    try:
+        return os.tcgetpgrp(file) == os.getpgrp()
+    except OSError:
+        return True  # It is a terminal, but no shell's.
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from modelbox.errors import ModelBoxError
+from modelbox.shown import safe
 
 
 class Warnings:
@@ -28,7 +29,8 @@ class Warnings:
         if not self._is_quiet:
             self.before()
             error = ModelBoxError(code, message)
-            print(f"modelbox: {message} [{code}: {error.page}]", file=sys.stderr, flush=True)  # noqa: T201 - its work
+            # The server's words, and names of folders, are others' texts.
+            print(safe(f"modelbox: {message} [{code}: {error.page}]"), file=sys.stderr, flush=True)  # noqa: T201 - its work
 
     @property
     def codes(self) -> list[str]:

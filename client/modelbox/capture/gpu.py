@@ -42,7 +42,7 @@ class Gpus:
         wanted = _visible()
         rows = [] if asked is None else asked.rows()
         return {
-            f"gpu/{index}/{name}": value
+            f"gpu/{int(index)}/{name}": value
             for index, *values in rows
             if wanted is None or int(index) in wanted
             for name, value in zip(NAMES, values, strict=True)
