@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from modelbox.capture import asking, command, git, gpu, host, packages
 from modelbox.capture.environment import at_once
 from modelbox.capture.system import Machine
-from modelbox.configuration import NAMES, Configuration
+from modelbox.configuration import NAMES, Configuration, load
 from modelbox.points import Columns
 from modelbox.queue.progress import Place
 from modelbox.sender.queue_reader import QueueReader
@@ -310,9 +309,10 @@ def test_a_run_keeps_all_of_it(repository: Path) -> None:
 
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("off", PARTS)
-def test_each_part_can_be_left_out(off: str) -> None:
+def test_each_part_can_be_left_out(monkeypatch: pytest.MonkeyPatch, off: str) -> None:
+    monkeypatch.setenv(f"MODELBOX_{off.upper()}", "false")
     places = {"capture_git": "git", "capture_command": "command", "capture_host": "host", "capture_packages": "python"}
-    found = at_once(replace(Configuration(), **{off: False}))
+    found = at_once(load())
     assert found.keys() - {"job"} == set(places.values()) - {places.get(off)}
 
 
