@@ -9,7 +9,7 @@ import pytest
 
 from modelbox.queue.lease import Lease
 from modelbox.sender.sync import Synced, sync
-from tests.acceptance.server import Server
+from tests.acceptance.server import Server, wait_until
 from tests.client.training import columns_of, queue_of, run_of, trained
 
 SCRIPT = """
@@ -81,10 +81,8 @@ def test_an_unreachable_server(server: Server, clean: Path) -> None:
     assert err.count("UNREACHABLE") == 1
     assert err.count("NOT_SENT") == 1
     [queue] = queue_of(clean)
-    about = (queue / "about.json").read_text()
-    (queue / "about.json").write_text(about.replace("http://127.0.0.1:9", server.address))
-    Path(queue / "lease").unlink(missing_ok=True)
-    assert states() == ["sent"]
+    wait_until(lambda: not (queue / "lease").read_text().strip("{}"))
+    assert [synced.state for synced in sync(QUEUES, server.address)] == ["sent"]
     arrived(server, run_id)
 
 

@@ -39,17 +39,21 @@ def queues(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/*/{ABOUT}"))
 
 
-def sync(folder: Path) -> Iterator[Synced]:
-    """Send every queue to its end, one after the other. A queue that is told of whole is removed."""
+def sync(folder: Path, server: str | None = None) -> Iterator[Synced]:
+    """Send every queue to its end, one after the other. A queue that is told of whole is removed.
+
+    With `server`, they go there and not where their trainings wanted: for one that has another address now.
+    """
     for queue in queues(folder):
-        yield _sync(queue)
+        yield _sync(queue, server)
 
 
-def _sync(queue: Path) -> Synced:
+def _sync(queue: Path, server: str | None) -> Synced:
     session = Session(queue, Connection("http://unknown"))
     run, writer = session.run_id, session.writer
     try:
-        session.server = Connection(session.about["server"], token(session.about["server"]))
+        address = server or session.about["server"]
+        session.server = Connection(address, token(address))
         is_over = Drain(session).once(is_dead=_age(queue) > QUIET_SECONDS)
     except Taken as holder:
         return Synced(run, writer, "taken", message=f"It is being sent by {holder}.")
