@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +62,8 @@ class Recorder:
             for chunk, some in _chunks(rows, texts):
                 try:
                     self._spool.append(*encoded(chunk, some))
-                    self._see(chunk, len(some))
+                    with contextlib.suppress(Exception):  # Whatever cannot be shown is kept all the same.
+                        self._see(chunk, len(some))
                 except OSError as error:
                     self._tell(error)
                     self._keep(chunk, some)

@@ -80,8 +80,7 @@ class Terminal:
 
     def _may_draw(self) -> bool:
         """Not over another's bars, not from the background, and not when the terminal is held: we would be, too."""
-        bars_of_others = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "_instances", ())
-        if Terminal.latest is not self or os.getpid() != self._process or len(bars_of_others):
+        if Terminal.latest is not self or os.getpid() != self._process or _others_draw():
             return False
         file = self._stream.fileno()
         poll = select.poll()
@@ -155,6 +154,14 @@ class Terminal:
         except (UnicodeError, LookupError):
             return False
         return True
+
+
+def _others_draw() -> bool:
+    """Whether bars are shown by those that trainings use for it, if they are there at all."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    console = getattr(sys.modules.get("rich"), "_console", None)
+    marks = (getattr(tqdm, "_instances", ()), getattr(console, "_live_stack", ()))
+    return any(map(len, marks)) or getattr(console, "_live", None) is not None
 
 
 def _is_in_front(file: int) -> bool:

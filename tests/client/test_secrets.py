@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,6 +150,8 @@ def test_code_keeps_what_is_code() -> None:
         ({"keys": [{"api_key": "a"}]}, {"keys": [{"api_key": HIDDEN}]}),
         ({"storage_key": "", "some_key": "val/loss"}, {"storage_key": "", "some_key": "val/loss"}),
         ({"wandb_key": LETTERS}, {"wandb_key": HIDDEN}),
+        ({"opt": SimpleNamespace(api_key="a", lr=1)}, {"opt": "namespace(api_key='***', lr=1)"}),
+        ({"auth": SimpleNamespace(), "folder": Path("a/b")}, {"auth": HIDDEN, "folder": "a/b"}),
         ({1: "a", "tuple": (1, 2)}, {1: "a", "tuple": [1, 2]}),
     ],
 )

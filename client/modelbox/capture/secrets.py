@@ -113,7 +113,10 @@ def _names_token(words: list[str]) -> bool:
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """A value of a key with the secrets hidden, also within mappings and lists; a copy, where it is one of these."""
+    """A value of a key with the secrets hidden, also within mappings and lists; a copy, where it is one of these.
+
+    What JSON has no word for becomes the text that it would be written as, for that may hold secrets, too.
+    """
     return _redacted(value, name, 0)
 
 
@@ -125,10 +128,18 @@ def _redacted(value: Any, name: str, depth: int) -> Any:
         return {key: _redacted(one, name if inner else str(key), depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(one, name, depth + 1) for one in value]
-    if isinstance(value, str):
-        return _value(name, value)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return HIDDEN if is_number and _is_strong(name) else value
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return HIDDEN if _is_strong(name) else value
+    return _value(name, _text(value))
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - anything may stand among hyperparameters
+        return type(value).__name__
 
 
 def _is_strong(name: str) -> bool:
