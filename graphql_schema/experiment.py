@@ -76,7 +76,7 @@ class Experiment(Entity):
         lambda _: latest_checkpoint,
     )
     best_checkpoint: CheckpointType | None = picked(
-        "The complete checkpoint of the run's line whose own metric is best; those without the metric do not take part.",
+        "The complete checkpoint of the run's line whose own metric is best; without that metric they take no part.",
         CHECKPOINT,
         _best,
         Argument("metric", str, "The key of a series on the checkpoints.", ...),

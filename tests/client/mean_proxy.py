@@ -35,7 +35,7 @@ class MeanProxy:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, request by request."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ConnectionError):
-            while not self.is_cut:
+            while True:
                 request = await _message(reader)
                 fault = self._fault()
                 if self.is_cut:

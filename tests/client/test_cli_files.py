@@ -73,8 +73,8 @@ def test_an_interrupted_pull_goes_on(server: Server, here: Path) -> None:
     assert (here / "two/b.bin").read_bytes() == whole
 
 
-def test_what_cannot_be(server: Server, here: Path) -> None:
-    assert here
+@pytest.mark.usefixtures("here")
+def test_what_cannot_be(server: Server) -> None:
     experiment(server, "nothing")
     missing = modelbox("artifact", "pull", "nothing")
     assert (missing.code, "has no artifact" in missing.err) == (5, True)
@@ -86,8 +86,8 @@ def test_what_cannot_be(server: Server, here: Path) -> None:
     assert (away.code, "Next: modelbox doctor" in away.err) == (3, True)
 
 
-def test_a_person_sees_a_bar(server: Server, here: Path) -> None:
-    assert here
+@pytest.mark.usefixtures("here")
+def test_a_person_sees_a_bar(server: Server) -> None:
     experiment(server, "bar")
     code, shown = at_a_terminal("artifact", "push", "bar", "m")
     assert (code, "Sending" in shown, "verified" in shown) == (0, True, True)
