@@ -90,4 +90,6 @@ $(VENV)/.%: requirements/%.txt pyproject.toml client/pyproject.toml
 $(FRAMEWORKS)/.installed: requirements/integrations.in | $(VENV)/.dev
 	@echo "Installing $< into $(FRAMEWORKS) (once; minutes, and gigabytes where no build for the CPU alone is found)"
 	@test -x $(FRAMEWORKS)/bin/python || $(BIN)/python -m venv $(FRAMEWORKS)
-	@$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check -qq install -r $< && touch $@
+	@$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check -qq install setuptools -r $< && \
+		$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation -e client && \
+		touch $@

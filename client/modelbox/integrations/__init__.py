@@ -1,0 +1,1 @@
+"""ModelBox within other frameworks: one file each, which alone imports its framework."""
