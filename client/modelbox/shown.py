@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -110,6 +109,11 @@ def _shorter(text: str, width: int) -> str:
 
 
 def _widths(text: str) -> Iterator[int]:
+    if text.isascii():
+        yield from (1 for _ in text)
+        return
+    import unicodedata
+
     for c in text:
         yield 0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
 
