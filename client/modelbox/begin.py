@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from uuid import uuid4
 from modelbox import configuration, ranks
 from modelbox.configuration import Configuration
 from modelbox.errors import ModelBoxError
+from modelbox.queue import origin
 from modelbox.queue.spool import NoSpool, Spool
 from modelbox.run import Run
 from modelbox.sending import Sending
@@ -25,7 +27,13 @@ from modelbox.warnings import Warnings
 TERMINATED_SECONDS: Final = 10.0
 
 current: Run | None = None
-"""The run that was begun last, and is not over: `modelbox.log` and its like go there."""
+"""The run that was begun last."""
+
+_own: Final = threading.local()
+"""The `run` that was begun last by each thread: `modelbox.log` and its like go there."""
+
+_open: Final[list[Run]] = []
+"""Runs of this process that are to be ended with it; once there was one, the hooks are there."""
 
 
 def init(
@@ -40,6 +48,7 @@ def init(
     framework: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     retention: Mapping[str, Any] | None = None,
+    stall_after: float | None = None,
     run_id: str | None = None,
     every_rank: bool = False,
     server: str | None = None,
@@ -51,7 +60,7 @@ def init(
 
     A name that is taken gets an ending of its own. Of a job of several processes only rank 0 logs, unless
     `every_rank` is set: then each is a writer of the same run. Never raises because of a server; `retention` is a
-    `CheckpointRetentionInput`.
+    `CheckpointRetentionInput`, and a run that says nothing for `stall_after` seconds is STALLED.
 
     Raises:
         ModelBoxError: `CONFIGURATION`, for settings that are none.
@@ -62,6 +71,7 @@ def init(
         "name": name, "namespace": settings.namespace, "hyperparameters": _parameters(hyperparameters),
         "labels": list(labels), "description": description, "group": group, "parentId": parent,
         "framework": framework, "metadata": _plain(metadata), "checkpointRetention": _plain(retention),
+        "stallAfterSeconds": stall_after,
     }  # fmt: skip
     beginning = Beginning(settings, wanted, Warnings(is_quiet=quiet))
     return _made_current(beginning.run(every_rank=every_rank), is_quiet=quiet)
@@ -72,7 +82,7 @@ def _made_current(run: Run, *, is_quiet: bool) -> Run:
     from modelbox.watch import watch
 
     global current  # noqa: PLW0603
-    current = run
+    current = _own.run = run
     _at_the_end(run)
     watch(run, is_quiet=is_quiet)
     return run
@@ -121,7 +131,7 @@ class Beginning:
         folder = self._settings.folder / self._id / writer
         about = {
             "version": 1, "server": self._settings.server, "namespace": self._settings.namespace, "run": self._id,
-            "writer": writer, "is_primary": is_primary, "process": os.getpid(),
+            "writer": writer, "is_primary": is_primary, **origin.here(),
         }  # fmt: skip
         spool = Spool(folder, about)
         start = {**self._wanted, "environment": at_once(self._settings), "externalId": self._id}
@@ -143,47 +153,59 @@ class Beginning:
 
 def _at_the_end(run: Run) -> None:
     """See to it that a script that just ends, fails or is terminated is over for the server, too."""
-    hook = sys.excepthook
+    if not _open:
+        hook = sys.excepthook
 
-    def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        run.outcome = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
-        hook(kind, error, trace)
+        def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            for each in _open:
+                each.outcome = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+            hook(kind, error, trace)
 
-    sys.excepthook = note
-    atexit.register(lambda: run.finish(run.outcome))
+        sys.excepthook = note
+        atexit.register(lambda: [each.finish(each.outcome) for each in _open])
+    _open[:] = [*(each for each in _open if not each.is_finished), run]
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, frame: _terminated(run, number, frame))
+        signal.signal(signal.SIGTERM, _terminated)
 
 
-def _terminated(run: Run, number: int, _: FrameType | None) -> None:
+def _terminated(number: int, _: FrameType | None) -> None:
     """A scheduler wants the machine back: say so, and end as we would have."""
-    run.finish("PREEMPTED", timeout=TERMINATED_SECONDS)
+    limit = time.monotonic() + TERMINATED_SECONDS
+    for run in _open:
+        run.finish("PREEMPTED", timeout=max(0.0, limit - time.monotonic()))
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
+def _meant() -> Run | None:
+    """The run that this thread began last; in one that began none, that which any began last."""
+    own: Run | None = getattr(_own, "run", None)
+    return own or current
+
+
 def the_run() -> Run:
-    """The run that was begun last.
+    """The run that was begun last, by this thread if it began one.
 
     Raises:
         ModelBoxError: `NO_RUN`, if there is none.
     """
-    if current is None:
+    if (found := _meant()) is None:
         raise ModelBoxError("NO_RUN", "Nothing was begun. Call `modelbox.init(...)` first.")
-    return current
+    return found
 
 
 def log(data: Mapping[str, Any], step: int | None = None) -> None:
-    """Log values to the run that was begun last; without one, warn once."""
-    if current is None:
+    """Log values to the run that `the_run` is; without one, warn once."""
+    if (found := _meant()) is None:
         _UNBEGUN.tell("NO_RUN", "Nothing was begun, so nothing is logged. Call `modelbox.init(...)` first.")
     else:
-        current.log(data, step)
+        found.log(data, step)
 
 
 def finish(status: Literal["COMPLETED", "FAILED", "KILLED", "PREEMPTED"] = "COMPLETED", timeout: float = 30.0) -> bool:
-    """End the run that was begun last; whether all of it is sent."""
-    return current is None or current.finish(status, timeout)
+    """End the run that `the_run` is; whether all of it is sent."""
+    found = _meant()
+    return found is None or found.finish(status, timeout)
 
 
 _UNBEGUN: Final = Warnings()

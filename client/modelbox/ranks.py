@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+STARTS: Final = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT", "MASTER_PORT")
 JOBS: Final = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "OMPI_MCA_ess_base_jobid")
 
 
@@ -25,3 +26,8 @@ def job() -> str | None:
         if value and value != "none":
             return f"{name.partition('_')[0].lower()}-{value}"
     return None
+
+
+def attempt() -> str:
+    """Tells one start of the job from the next, the same for all its processes, as far as launchers tell it."""
+    return "".join(f".{os.environ[name]}" for name in STARTS if os.environ.get(name))

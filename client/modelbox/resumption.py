@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,9 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelbox import ranks
 from modelbox.connection import Connection
 from modelbox.credentials import token
 from modelbox.errors import Unreachable
+from modelbox.queue import origin
+from modelbox.queue.lease import Taken
+from modelbox.queue.spool import ABOUT, remove
 from modelbox.transfer import download, inside
 
 if TYPE_CHECKING:
@@ -20,9 +25,10 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS: Final = 120.0
 PAUSE_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.1
 
-STATE: Final = """query ($by: ExperimentBy!) { experiment(by: $by) { id resumeState {
-  step epoch metadata checkpoint { id } metrics { key last }
+STATE: Final = """query ($by: ExperimentBy!) { experiment(by: $by) { id metrics(first: 100) { nodes { lastStep } }
+  resumeState { step epoch metadata checkpoint { id } metrics { key last }
   files { path size digest downloadUrl artifact { name shard } } } } }"""
 
 
@@ -64,8 +70,11 @@ def patiently(ask: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
             time.sleep(error.wait_seconds or PAUSE_SECONDS)
 
 
-def resume(run: Run, folder: Path | None) -> Resumed | None:
+def resume(run: Run, folder: Path | None, shard: int | None) -> Resumed | None:
     """The run's latest checkpoint, here; None if it has none. The run's line goes on behind it.
+
+    Of several ranks the first says so, for all, and waits until that is known: let the others wait for it before they
+    log or save anything.
 
     Raises:
         Unreachable: no server answers, and from where to go on cannot be known.
@@ -74,29 +83,68 @@ def resume(run: Run, folder: Path | None) -> Resumed | None:
     if run.settings.mode != "online":
         return None
     server = connect(run.settings)
-    if run.sending.wait_for_experiment(PATIENCE_SECONDS).get("isNew", False):
-        return None
+    _send_left(run, server)
+    run.sending.wait_for_experiment(PATIENCE_SECONDS)
     by = {"externalId": {"namespace": run.settings.namespace, "name": run.id}}
     found = patiently(lambda: server.ask(STATE, by=by))["experiment"]
     if found is None:
         return None
     state = found["resumeState"]
     if state is None:
-        run.say_resumed(None, 0)
+        if any(each["lastStep"] is not None for each in found["metrics"]["nodes"]):
+            _begin_leg(run, None, 0)
         return None
     place = folder or run.settings.folder / "fetched" / run.id / state["checkpoint"]["id"]
-    fetched = _fetched(server, state["files"], place)
-    run.say_resumed(state["checkpoint"]["id"], state["step"])
+    place = place if shard is None else place / f"shard-{shard}"
+    fetched = _fetched(server, state["files"], place, shard)
+    _begin_leg(run, state["checkpoint"]["id"], state["step"])
     metrics = {each["key"]: float(each["last"]) for each in state["metrics"] if each["last"] is not None}
     return Resumed(state["step"], state["epoch"], state["metadata"], metrics, place, fetched)
 
 
-def _fetched(server: Connection, files: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """All files, each below the name of its shard if there are several."""
+def _begin_leg(run: Run, checkpoint: str | None, step: int | None) -> None:
+    """Only when the server knows of the new leg may a checkpoint be made: one of the old would be left behind."""
+    if ranks.rank() == 0:
+        run.say_resumed(checkpoint, step)
+        run.wait(PATIENCE_SECONDS)
+
+
+def _send_left(run: Run, server: Connection) -> None:
+    """Send what processes of the run left that are gone: checkpoints that were saved, and points of the old leg."""
+    for path in sorted((run.settings.folder / run.id).glob(f"*/{ABOUT}")):
+        try:
+            if origin.is_gone(json.loads(path.read_text())):
+                _send_folder(path.parent, server)
+        except (FileNotFoundError, ValueError):
+            continue  # Its sender was through, and removed it.
+
+
+def _send_folder(folder: Path, server: Connection) -> None:
+    """Send a folder to its end, or wait for who is at it: the sender of a process that was killed goes on for a bit."""
+    from modelbox.sender.drain import Drain
+    from modelbox.sender.session import ASIDE, Session
+
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            is_sent = Drain(Session(folder, server)).once(is_dead=True, patience=PATIENCE_SECONDS)
+        except Taken:
+            if time.monotonic() > limit:
+                raise Unreachable(f"What is left in {folder} is still being sent.") from None
+            time.sleep(LOOK_SECONDS)
+        else:
+            if is_sent and not (folder / ASIDE).exists():
+                remove(folder)
+            return
+
+
+def _fetched(server: Connection, files: list[dict[str, Any]], folder: Path, shard: int | None) -> list[Path]:
+    """All files, each below the name of its shard if there are several; or those of one shard."""
+    if shard is not None:
+        files = [file for file in files if file["artifact"]["shard"] == shard]
     shards = {file["artifact"]["shard"] for file in files}
     found = []
     for file in files:
-        shard = file["artifact"]["shard"]
-        below = folder if len(shards) == 1 else folder / f"shard-{shard}"
+        below = folder if len(shards) == 1 else folder / f"shard-{file['artifact']['shard']}"
         found.append(patiently(partial(download, server, file, inside(below, file["path"]))))
     return found

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 from uuid import uuid4
 
-from modelbox import values
+from modelbox import ranks, values
 from modelbox.errors import ModelBoxError
 from modelbox.queue.spool import NoSpool, Spool
 from modelbox.recorder import Recorder
@@ -176,6 +176,20 @@ class Run:
         """Set keys of the experiment's metadata; values are JSON."""
         self._say("metadata", metadata=more)
 
+    def use_dataset(
+        self,
+        name: str,
+        role: str = "train",
+        *,
+        digest: str | None = None,
+        uri: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        profile: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note which data it learns from, or is judged by. The same name and digest are the same data in every run."""
+        about = {"name": name, "digest": digest, "uri": uri, "schema": schema, "profile": profile}
+        self._say("dataset", role=role, dataset={key: value for key, value in about.items() if value is not None})
+
     # --- Files ---
 
     def log_artifact(
@@ -217,7 +231,7 @@ class Run:
             numbers = {key: float(value) for key, value in (metrics or {}).items()}
             self._say(
                 "checkpoint", about=about, metadata=metadata, metrics=numbers, files=copies, shard=shard,
-                shards=shards, begun_at=self.resumed_step,
+                shards=shards, begun_at=f"{self.resumed_step}{ranks.attempt()}",
             )  # fmt: skip
 
     def _copied(self, source: Path) -> list[list[str]]:
@@ -239,14 +253,15 @@ class Run:
 
     # --- Going on, and what comes of it ---
 
-    def resume(self, folder: str | Path | None = None) -> Resumed | None:
-        """The latest checkpoint that is whole, its files fetched and verified; None if there is none.
+    def resume(self, folder: str | Path | None = None, *, shard: int | None = None) -> Resumed | None:
+        """The latest checkpoint that is whole, its files, or those of one shard, fetched and verified; None if none is.
 
-        From then on the run's line is what you log behind it. This one asks the server, and waits for it.
+        From then on the run's line is what you log behind it. This one asks the server, and waits for it; and first
+        sends what processes of the run have left in the queue that were killed on this machine.
         """
         from modelbox.resumption import resume
 
-        found = resume(self, None if folder is None else Path(folder))
+        found = resume(self, None if folder is None else Path(folder), shard)
         if found is not None:
             self.resumed_step = found.step
         return found
@@ -312,6 +327,16 @@ class Run:
     def flush(self) -> None:
         """Put everything logged so far into the queue's file."""
         self._recorder.flush()
+
+    def wait(self, timeout: float = FINISH_SECONDS) -> bool:
+        """Wait until the server has all that was said so far, checkpoints and their files too; whether it has.
+
+        What it refused is not waited for: that is told on standard error.
+        """
+        if self.is_silent:
+            return True
+        self._recorder.flush()
+        return self.sending.wait_for(self._spool.place, timeout)
 
     def _tick(self) -> None:
         with self._guarded():

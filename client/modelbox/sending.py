@@ -42,7 +42,7 @@ class Sending:
             self._process = _begun(self._folder)
 
     def status(self) -> dict[str, Any]:
-        """What the sender last said about itself: `experiment`, `name`, `waiting`, `state`, `warnings`."""
+        """What the sender last said about itself: `experiment`, `name`, `until`, `state`, `warnings`."""
         try:
             found: dict[str, Any] = json.loads((self._folder / STATUS).read_text())
         except (OSError, ValueError):
@@ -57,6 +57,17 @@ class Sending:
                 break
             time.sleep(LOOK_SECONDS)
         return self.status()
+
+    def wait_for(self, place: tuple[int, int], seconds: float) -> bool:
+        """Wait until all before a place in the queue is sent, but not longer; whether it is."""
+        limit = time.monotonic() + seconds
+        while self._process is not None:
+            if tuple(self.status().get("until", ())) >= place:
+                return True
+            if time.monotonic() > limit:
+                break
+            time.sleep(LOOK_SECONDS)
+        return False
 
     def finish(self, seconds: float, lost: int) -> bool:
         """Wait until all is sent, but not longer; whether it is. Says what is left."""

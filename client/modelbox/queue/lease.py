@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from modelbox.queue.origin import boot
+
 NAME: Final = "lease"
 TOUCHED_SECONDS: Final = 5.0
 STALE_SECONDS: Final = 30.0
@@ -77,7 +79,7 @@ class Lease:
             raise Taken("another process on this machine") from None
 
     def _write(self) -> None:
-        about = {"holder": self._token, "host": socket.gethostname(), "pid": os.getpid(), "boot": _boot()}
+        about = {"holder": self._token, "host": socket.gethostname(), "pid": os.getpid(), "boot": boot()}
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(about).encode(), 0)
         self._touched = time.monotonic()
@@ -108,7 +110,7 @@ class Lease:
 
 def _is_dead(about: dict[str, Any]) -> bool:
     """Whether it was a process of this machine, and is none now."""
-    if about.get("host") != socket.gethostname() or about.get("boot") != _boot():
+    if about.get("host") != socket.gethostname() or about.get("boot") != boot():
         return False
     try:
         os.kill(int(about["pid"]), 0)
@@ -117,10 +119,3 @@ def _is_dead(about: dict[str, Any]) -> bool:
     except PermissionError:
         return False
     return False
-
-
-def _boot() -> str:
-    """Tells one start of this machine, or container, from the next."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""

@@ -62,6 +62,12 @@ class Spool:
                 os.fsync(self._file)
             return number
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Behind which nothing is yet: a file's number, and an offset in it."""
+        with self._lock:
+            return self._files, self._size
+
     def _write(self, content: bytes) -> None:
         rest = memoryview(content)
         try:
@@ -101,6 +107,11 @@ class NoSpool(Spool):
 
     def __init__(self) -> None:
         self.folder = Path(os.devnull)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """There is nothing."""
+        return 0, 0
 
     def append(self, head: dict[str, Any], body: bytes = b"", *, durable: bool = False) -> int:
         """Forget it."""

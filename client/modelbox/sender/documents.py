@@ -20,6 +20,11 @@ HEARTBEAT: Final = f"""mutation ($input: HeartbeatInput!) {{
   heartbeat(input: $input) {{ experiment {{ id }} {ERRORS} }} }}"""
 FINISH: Final = f"""mutation ($input: FinishExperimentInput!) {{
   finishExperiment(input: $input) {{ experiment {{ status }} {ERRORS} }} }}"""
+DATASET: Final = f"""mutation ($input: CreateDatasetInput!) {{
+  createDataset(input: $input) {{ dataset {{ id }} {ERRORS} }} }}"""
+USE: Final = (
+    f"""mutation ($input: UseDatasetInput!) {{ useDataset(input: $input) {{ datasetUse {{ id }} {ERRORS} }} }}"""
+)
 TRACK: Final = f"""mutation ($input: TrackArtifactsInput!) {{
   trackArtifacts(input: $input) {{ artifacts {{ id }} {ERRORS} }} }}"""
 CHECKPOINT: Final = f"""mutation ($input: CreateCheckpointInput!) {{

@@ -96,6 +96,7 @@ class Drain:
             if self._is_at_end() and self._finished():
                 return
             self._session.lease.touch()
+            self._session.say(until=self._until())
             self._heartbeat()
             self._tidy()
             time.sleep(IDLE_SECONDS)
@@ -145,6 +146,11 @@ class Drain:
             return False
         heads = (next(iter(self._reader.read(place)), None) for place in (progress.points, progress.files))
         return all(head is None or head.frame.kind == "finish" for head in heads)
+
+    def _until(self) -> list[int]:
+        """Before which all is sent: where the lane is that is behind."""
+        progress = self._session.progress
+        return min([place.file, place.offset] for place in (progress.points, progress.files))
 
     def _tidy(self) -> None:
         """Remove files behind which both lanes are."""

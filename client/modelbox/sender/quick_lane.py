@@ -40,6 +40,7 @@ class QuickLane:
             "start": self._start,
             "metadata": self._metadata,
             "track": self._track,
+            "dataset": self._dataset,
             "resume": self._resume,
         }
 
@@ -127,6 +128,13 @@ class QuickLane:
     def _track(self, frame: Frame) -> None:
         artifact = {"name": frame.head["name"], "files": [{"path": frame.head["name"], **frame.head["file"]}]}
         self._session.server.change(documents.TRACK, {"objectId": self._experiment, "artifacts": [artifact]})
+
+    def _dataset(self, frame: Frame) -> None:
+        """Make it, or find it, and note the use. Both can be repeated."""
+        wanted = {"namespace": self._session.about["namespace"], **frame.head["dataset"]}
+        made = self._session.server.change(documents.DATASET, wanted)["dataset"]
+        use = {"objectId": self._experiment, "datasetId": made["id"], "role": frame.head["role"]}
+        self._session.server.change(documents.USE, use)
 
     def _resume(self, frame: Frame) -> None:
         place = {"checkpointId": frame.head["checkpoint"]} if frame.head["checkpoint"] else {"step": frame.head["step"]}
