@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 
 def here() -> dict[str, Any]:
     """This process: its number alone is given to another sooner or later, and its beginning is not."""
-    return {"host": socket.gethostname(), "boot": boot(), "process": os.getpid(), "began": _began(os.getpid())}
+    return {"host": os.uname().nodename, "boot": boot(), "process": os.getpid(), "began": _began(os.getpid())}
 
 
 def is_gone(about: Mapping[str, Any]) -> bool:
     """Whether it was a process of this machine, and is none now. Of another's nothing is known."""
-    if about.get("host") != socket.gethostname() or about.get("boot") != boot():
+    if about.get("host") != os.uname().nodename or about.get("boot") != boot():
         return False
     process = int(about["process"])
     with contextlib.suppress(PermissionError):
