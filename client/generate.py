@@ -157,6 +157,8 @@ def _class_and_what_it_needs(shapes: Shapes, name: str, made: set[str]) -> Itera
         return
     made.add(name)
     selected = shapes.fragments[name].selection_set.selections
+    if len(selected) < 2:
+        raise Fault(f"{name}: a fragment of one field; select the field")
     bases = [node.name.value for node in selected if isinstance(node, FragmentSpreadNode)]
     for base in bases:
         yield from _class_and_what_it_needs(shapes, base, made)

@@ -12,6 +12,7 @@ from modelbox.api import enums, types
 from modelbox.api.reading import Page, plain, reader, sent
 
 TEXTS = generate.generated()
+ONE = "fragment One on Server { version } query Server { server { ...One } }"
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
@@ -20,7 +21,7 @@ def test_a_generated_file_is_what_the_schema_makes(path: Any) -> None:
 
 
 def test_a_fault_in_the_operations_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    for text in ("query Nothing { nothing }", "query Two { viewer { tenant actor { name } } }"):
+    for text in ("query Nothing { nothing }", "query Two { viewer { tenant actor { name } } }", ONE):
         (tmp_path / "operations.graphql").write_text(text)
         monkeypatch.setattr(generate, "OPERATIONS", tmp_path / "operations.graphql")
         with pytest.raises(generate.Fault):

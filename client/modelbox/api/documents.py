@@ -54,6 +54,14 @@ _AUDIT_EVENT: Final = (
     "fragment AuditEvent on AuditEvent{id sequence at action kind objectId objectName actorName requestId address"
     " byteCount before after}"
 )
+_COMPARISON: Final = (
+    "fragment Comparison on Comparison{experiments{...Experiment}hyperparameters(onlyDifferent:true){...Hyperpara"
+    "meterComparison}metrics{...MetricComparison}}"
+)
+_HYPERPARAMETER_COMPARISON: Final = (
+    "fragment HyperparameterComparison on HyperparameterComparison{path values isDifferent}"
+)
+_METRIC_COMPARISON: Final = "fragment MetricComparison on MetricComparison{key kind series{series{...MetricSeries}}}"
 _USAGE: Final = "fragment Usage on Usage{fileCount fileBytes storedBytes uploadBytes quotaBytes}"
 _VIEWER: Final = "fragment Viewer on Viewer{tenant actor{name}}"
 _SERVER: Final = "fragment Server on Server{version time}"
@@ -132,6 +140,17 @@ SAMPLE: Final = (
     )
     + _METRIC_SAMPLE
     + _METRIC_COLUMNS
+)
+COMPARE: Final = (
+    (
+        "query Compare($experimentIds:[ID!]!$keys:[String!]){compare(experimentIds:$experimentIds "
+        "keys:$keys){...Comparison}}"
+    )
+    + _COMPARISON
+    + _EXPERIMENT
+    + _HYPERPARAMETER_COMPARISON
+    + _METRIC_COMPARISON
+    + _METRIC_SERIES
 )
 EVENTS: Final = (
     "query Events($namespace:String$descendants:Boolean=true$filter:EventFilter$orderBy:[EventOrder!]$first:Int$a"

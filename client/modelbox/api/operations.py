@@ -195,6 +195,12 @@ def sample(
     return found(types.MetricSample, data, "node", "metric", "sample")
 
 
+def compare(server: Asker, *, experiment_ids: list[str], keys: list[str] | None = None) -> types.Comparison | None:
+    """Experiments side by side: hyperparameters that differ, figures of series against a baseline's."""
+    data = server.ask(documents.COMPARE, **sent(experimentIds=experiment_ids, keys=keys))
+    return found(types.Comparison, data, "compare")
+
+
 def events(
     server: Asker,
     *,

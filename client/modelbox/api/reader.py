@@ -95,6 +95,11 @@ class Api:
         found: dict[str, Any] | None = operations.environment(self.connection, by=by_name(which, self.namespace))
         return there(found, f"experiment {id_of(which)!r}")
 
+    def compare(self, *experiments: str | types.Experiment, keys: Sequence[str] | None = None) -> types.Comparison:
+        """Experiments side by side: the hyperparameters that differ, and the figures of their metrics."""
+        ids, wanted = [self.id(each) for each in experiments], list(keys) if keys is not None else None
+        return there(operations.compare(self.connection, experiment_ids=ids, keys=wanted), "comparison")
+
     def checkpoints(
         self,
         experiment: str | types.Experiment,

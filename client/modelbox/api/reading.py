@@ -132,7 +132,13 @@ def _paged(read: Reader) -> Reader:
 def _object(kind: type[Any]) -> Reader:
     hints = typing.get_type_hints(kind)
     fields = [(each.name, camel(each.name), reader(hints[each.name])) for each in dataclasses.fields(kind)]
-    return lambda row: kind(**{name: read(row[key]) for name, key, read in fields})
+
+    def reading(row: Any) -> Any:
+        while row is not None and len(row) == 1:  # Where an object stands for its one field; a class has more.
+            (row,) = row.values()
+        return row and kind(**{name: read(row[key]) for name, key, read in fields})
+
+    return reading
 
 
 def camel(name: str) -> str:

@@ -253,6 +253,33 @@ class AuditEvent:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Experiments side by side."""
+
+    experiments: list[Experiment | None]
+    hyperparameters: list[HyperparameterComparison]
+    metrics: list[MetricComparison]
+
+
+@dataclass(frozen=True)
+class HyperparameterComparison:
+    """A path of the experiments' hyperparameters that leads to a value without others inside."""
+
+    path: list[str]
+    values: list[Any]
+    is_different: bool
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """A metric of the experiments."""
+
+    key: str
+    kind: enums.MetricKind | None
+    series: list[MetricSeries | None]
+
+
+@dataclass(frozen=True)
 class Usage:
     """What a namespace and all below it keep in the store of files."""
 
