@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
-from uuid import uuid4
 
 from modelbox import configuration, ranks
 from modelbox.configuration import Configuration
@@ -110,7 +109,7 @@ class Beginning:
         given = {key: value for key, value in wanted.items() if value not in (None, [])}
         self._wanted = {**given, "startedAt": datetime.now(UTC).isoformat()}
         self._warnings = warnings
-        self._id = settings.run_id or ranks.job() or uuid4().hex
+        self._id = settings.run_id or ranks.job() or os.urandom(16).hex()
 
     def run(self, *, every_rank: bool) -> Run:
         """The run of this process."""
@@ -127,7 +126,7 @@ class Beginning:
     def _begun(self, *, is_primary: bool) -> Run:
         from modelbox.capture.environment import at_once
 
-        writer = f"{ranks.rank()}-{uuid4().hex[:12]}"
+        writer = f"{ranks.rank()}-{os.urandom(6).hex()}"
         folder = self._settings.folder / self._id / writer
         about = {
             "version": 1, "server": self._settings.server, "namespace": self._settings.namespace, "run": self._id,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
-from uuid import uuid4
 
 from modelbox import ranks, values
 from modelbox.errors import ModelBoxError
@@ -152,7 +150,12 @@ class Run:
         self, name: str, *, at: datetime | None = None, ended_at: datetime | None = None, **metadata: Any
     ) -> None:
         """Note that something happened now, or when it did."""
-        about = {"name": name, "externalId": uuid4().hex, "at": _text(at or datetime.now(UTC)), "metadata": metadata}
+        about = {
+            "name": name,
+            "externalId": os.urandom(16).hex(),
+            "at": _text(at or datetime.now(UTC)),
+            "metadata": metadata,
+        }
         if ended_at is not None:
             about["endedAt"] = _text(ended_at)
         self._say("event", event=about)
@@ -160,7 +163,7 @@ class Run:
     @contextlib.contextmanager
     def span(self, name: str, **metadata: Any) -> Iterator[None]:
         """Note when a piece of work began and how long it took, also when it fails."""
-        began, key = datetime.now(UTC), uuid4().hex
+        began, key = datetime.now(UTC), os.urandom(16).hex()
         about = {"name": name, "externalId": key, "at": _text(began), "metadata": metadata}
         self._say("event", event=about)
         try:
@@ -240,6 +243,8 @@ class Run:
         Copies and not links: the next checkpoint is often written over the last one. On file systems that can, a copy
         shares the bytes until then.
         """
+        from shutil import copyfile
+
         from modelbox.transfer import files_below
 
         if self.is_silent:
@@ -247,7 +252,7 @@ class Run:
         found = []
         for local in files_below(source):
             copy = self._spool.new_file()
-            shutil.copyfile(local.file, copy)
+            copyfile(local.file, copy)
             found.append([local.path, copy.name])
         return found
 
@@ -360,6 +365,7 @@ class Run:
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
+    """How a training ends that ends by an error, or by none."""
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return "COMPLETED"
     return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from modelbox.warnings import Warnings
+
+if TYPE_CHECKING:
+    import subprocess
 
 STATUS: Final = "status.json"
 LOOK_SECONDS: Final = 0.05
@@ -89,6 +91,8 @@ class Sending:
 
     def _end(self) -> None:
         """Let the sender know that nobody waits; it ends by itself."""
+        import subprocess
+
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -108,6 +112,8 @@ class Sending:
 
 def _begun(folder: Path) -> subprocess.Popen[bytes]:
     """The pipe to it is never written to: that it closes tells the sender that the training has ended, or died."""
+    import subprocess
+
     return subprocess.Popen(
         [sys.executable, "-m", "modelbox.sender", str(folder)],
         stdin=subprocess.PIPE,

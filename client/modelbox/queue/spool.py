@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,8 @@ SUFFIX: Final = ".frames"
 
 def remove(folder: Path) -> None:
     """Remove a writer's folder: all of it was sent."""
+    import shutil
+
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # Other writers of the run are not through.
         folder.parent.rmdir()
