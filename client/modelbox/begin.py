@@ -107,7 +107,7 @@ class Beginning:
     def __init__(self, settings: Configuration, wanted: Mapping[str, Any], warnings: Warnings) -> None:
         self._settings = settings
         given = {key: value for key, value in wanted.items() if value not in (None, [])}
-        self._wanted = {**given, "startedAt": datetime.now(UTC).isoformat()}
+        self._wanted = {"startedAt": datetime.now(UTC).isoformat(), **given}
         self._warnings = warnings
         self._id = settings.run_id or ranks.job() or os.urandom(16).hex()
 
