@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
-from uuid import uuid4
 
 from modelbox import begin
+from modelbox.errors import ModelBoxError
 from modelbox.run import Outcome, Run, outcome_of
 
+PARENT_SECONDS: Final = 10.0
+LONGEST_ID: Final = 200
 DEEPEST: Final = 8
 LONGEST_LIST: Final = 50
 LONGEST_TEXT: Final = 1_000
@@ -47,8 +50,8 @@ class Held:
     def _begun(self, hyperparameters: Mapping[str, Any] | None = None) -> Run:
         """The run; hyperparameters that it cannot begin with any more are put into its metadata."""
         found = parameters(hyperparameters or {})
-        if self._held_run is None and begin.current is not None and not begin.current.is_finished:
-            self._held_run = begin.current
+        if self._held_run is None:
+            self._held_run = under_way()
         if self._held_run is None:
             settings = self._held_settings
             settings["hyperparameters"] = found | parameters(settings.get("hyperparameters") or {})
@@ -57,11 +60,6 @@ class Held:
         elif found:
             self._held_run.metadata(**{self._held_name: found})
         return self._held_run
-
-    def _failed(self, error: BaseException) -> None:
-        """The training ended by an error: so does a run of ours; another's is told by its own end."""
-        if self._is_ours and self._held_run is not None:
-            self._held_run.finish(outcome_of(error))
 
     def finish(self, status: Outcome = "COMPLETED") -> None:
         """End the run, if it began here."""
@@ -75,18 +73,24 @@ class Held:
         self.finish(outcome_of(error))
 
 
+def under_way() -> Run | None:
+    """The run that a script has begun, and not ended."""
+    try:
+        found = begin.the_run()
+    except ModelBoxError:
+        return None
+    return None if found.is_finished else found
+
+
 def child_of(run: Run, key: str, **wanted: Any) -> Run:
     """A run below another, which stays the one that `modelbox.log` means. The same key is the same child.
 
-    The server's id of the parent is waited for; when there is no server, the children have its `group` alone.
+    The server's id of the parent is waited for; when there is no server, the children have its id as `group` alone.
     """
-    parent = run.sending.wait_for_experiment(10.0).get("experiment")
-    from dataclasses import replace
-
-    settings = replace(run.settings, run_id=f"{run.id}-{key}"[:200] if key else uuid4().hex)
+    parent = run.sending.wait_for_experiment(PARENT_SECONDS).get("experiment")
+    settings = replace(run.settings, run_id=f"{run.id}-{key}"[:LONGEST_ID])
     told = {"namespace": settings.namespace, "parentId": parent, "group": run.id, **wanted}
-    return begin.Beginning(settings, {name: value for name, value in told.items() if value is not None},
-                           run.warnings).run(every_rank=False)  # fmt: skip
+    return begin.Beginning(settings, told, run.warnings).run(every_rank=False)
 
 
 def numbers(values: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
