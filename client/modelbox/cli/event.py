@@ -33,8 +33,10 @@ def tail(wanted: argparse.Namespace) -> None:
     of = api.id(wanted.of) if wanted.of else None
     place = None if of else wanted.namespace or api.namespace
     only: dict[str, object] = {"filter": {"name": {"eq": wanted.name}}} if wanted.name else {}
-    output.say(f"Following events of {output.printable(wanted.of or str(place))}; Ctrl-C leaves it.")
-    for batch in follow_events(place, of=of, server=wanted.server, patience=PATIENCE, **only):  # type: ignore[arg-type]
+    batches = follow_events(place, of=of, server=wanted.server, patience=PATIENCE, **only)  # type: ignore[arg-type]
+    for number, batch in enumerate(batches):
+        if number == 0:  # From the first frame on, nothing is missed.
+            output.say(f"Following events of {output.printable(wanted.of or str(place))}; Ctrl-C leaves it.")
         for event in batch.events:
             _print(event, as_json=wanted.json)
 
