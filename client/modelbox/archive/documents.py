@@ -27,7 +27,7 @@ CREATE: Final = f"""mutation ($input: CreateExperimentInput!) {{
 LOG: Final = f"""mutation ($input: LogMetricsInput!) {{ logMetrics(input: $input) {{ pointCount {_ERRORS} }} }}"""
 LOG_EVENTS: Final = f"""mutation ($input: LogEventsInput!) {{ logEvents(input: $input) {{ created {_ERRORS} }} }}"""
 CHECKPOINT: Final = f"""mutation ($input: CreateCheckpointInput!) {{
-  createCheckpoint(input: $input) {{ checkpoint {{ id }} {_ERRORS} }} }}"""
+  createCheckpoint(input: $input) {{ checkpoint {{ id status }} {_ERRORS} }} }}"""
 COMMIT: Final = f"""mutation ($input: CommitCheckpointInput!) {{
   commitCheckpoint(input: $input) {{ checkpoint {{ id }} {_ERRORS} }} }}"""
 TRACK: Final = f"""mutation ($input: TrackArtifactsInput!) {{

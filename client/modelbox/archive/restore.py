@@ -45,14 +45,19 @@ class _Restoring:
         """Make all of it; the name that it has there."""
         made = self._experiment()
         owners = {self._run["id"]: made["id"]}
+        complete = set()
         for checkpoint in self._run["checkpoints"]:
-            owners[checkpoint["id"]] = self._checkpoint(made["id"], checkpoint)
+            there = self._checkpoint(made["id"], checkpoint)
+            owners[checkpoint["id"]] = there["id"]
+            if there["status"] == "READY" and _shards(checkpoint):
+                complete.add(checkpoint["id"])  # It was imported before, and takes no files any more.
         self._points(owners)
         self._events(made["id"])
         self._artifacts(made["id"], self._run)
         for checkpoint in self._run["checkpoints"]:
-            self._artifacts(owners[checkpoint["id"]], checkpoint)
-            self._commit(owners[checkpoint["id"]], checkpoint)
+            if checkpoint["id"] not in complete:
+                self._artifacts(owners[checkpoint["id"]], checkpoint)
+                self._commit(owners[checkpoint["id"]], checkpoint)
         self._finish(made["id"])
         self._compare(owners)
         return str(made["name"])
@@ -70,15 +75,16 @@ class _Restoring:
             made = self._server.change(documents.CREATE, wanted)["experiment"]
         return made
 
-    def _checkpoint(self, experiment: str, checkpoint: dict[str, Any]) -> str:
+    def _checkpoint(self, experiment: str, checkpoint: dict[str, Any]) -> dict[str, Any]:
         names = ("name", "step", "epoch", "labels", "metadata")
         wanted = {name: checkpoint[name] for name in names if checkpoint[name] not in (None, [], {})}
-        shards = {artifact["shard"] for artifact in checkpoint["artifacts"]} - {None}
         wanted |= {"experimentId": experiment, "pinned": checkpoint["isPinned"]}
-        if shards:
+        if shards := _shards(checkpoint):
             wanted["expectedShards"] = len(shards)
         key = f"import {checkpoint['id']} into {experiment}"
-        made: str = self._server.change(documents.CHECKPOINT, {**wanted, "idempotencyKey": key})["checkpoint"]["id"]
+        made: dict[str, Any] = self._server.change(documents.CHECKPOINT, {**wanted, "idempotencyKey": key})[
+            "checkpoint"
+        ]
         return made
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -124,7 +130,7 @@ class _Restoring:
             self._server.change(documents.TRACK, {"objectId": owner, "artifacts": [about]})
 
     def _commit(self, id_: str, checkpoint: dict[str, Any]) -> None:
-        if checkpoint["status"] == "READY" and any(a["shard"] is not None for a in checkpoint["artifacts"]):
+        if checkpoint["status"] == "READY" and _shards(checkpoint):
             self._server.change(documents.COMMIT, {"id": id_})
 
     def _finish(self, experiment: str) -> None:
@@ -143,3 +149,8 @@ class _Restoring:
                 raise ModelBoxError(
                     "NOT_THE_SAME", f"{key!r} should have {count:,} points of {kind} there, and has not."
                 )
+
+
+def _shards(checkpoint: dict[str, Any]) -> set[int]:
+    """The numbers of its shards."""
+    return {artifact["shard"] for artifact in checkpoint["artifacts"] if artifact["shard"] is not None}

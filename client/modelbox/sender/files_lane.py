@@ -84,13 +84,16 @@ class FilesLane:
             wanted["metadata"] = head["metadata"]
         made = self._session.server.change(documents.CHECKPOINT, {**wanted, "idempotencyKey": self._key(frame)})
         id_: str = made["checkpoint"]["id"]
-        shard = head["shard"] or 0
-        self._upload(
-            id_, "files" if head["shards"] is None else f"shard {shard}", frame, kind="CHECKPOINT", shard=shard
-        )
-        self._metrics(id_, frame)
-        self._commit(id_, is_sharded=head["shards"] is not None)
+        if made["checkpoint"]["status"] == "PENDING":  # Else we were killed after all was done.
+            self._send_shard(id_, frame)
+            self._metrics(id_, frame)
+            self._commit(id_, is_sharded=head["shards"] is not None)
         self._learn(id_)
+
+    def _send_shard(self, checkpoint: str, frame: Frame) -> None:
+        shard = frame.head["shard"] or 0
+        name = "files" if frame.head["shards"] is None else f"shard {shard}"
+        self._upload(checkpoint, name, frame, kind="CHECKPOINT", shard=shard)
 
     def _key(self, frame: Frame) -> str:
         """The same for all ranks that save shards of one checkpoint."""
