@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from typer.core import TyperCommand, TyperGroup
 
+from modelbox.cli.main import parser
 from tests.house_rules import Module
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -84,6 +87,17 @@ def command_lines(block: str) -> Iterator[list[str]]:
         raise ValueError(f"unclosed quotation: {pending[:80]}")
 
 
+def unknown_words(words: list[str]) -> str | None:
+    """What the client's command line does not take; None if it takes them."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            parser().parse_args(words)
+        except SystemExit as ended:
+            return said.getvalue() if ended.code else None
+    return None
+
+
 def unknown_command(words: list[str], targets: set[str], console: Command, root: Path) -> str | None:
     """What is wrong with a command; None if it is one that a reader can run."""
     while words and re.match(r"[A-Z_]+=", words[0]):
@@ -97,6 +111,8 @@ def unknown_command(words: list[str], targets: set[str], console: Command, root:
         return unknown_option(rest, console) if rest else None
     if program.removeprefix(".venv/bin/") == "modelbox-server":
         return unknown_option(rest, console)
+    if program.removeprefix(".venv/bin/") == "modelbox":
+        return unknown_words(rest)
     if program in ORDINARY or (program.startswith(".venv/bin/") and (root / program).exists()):
         return None
     return f"{program} is no command of ours"
