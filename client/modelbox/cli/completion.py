@@ -123,10 +123,11 @@ FISH = """\
 function __modelbox_at
   set -l given (commandline -opc)[2..]
   set -l plain (string match -v -- '-*' $given)
-  test (count $plain) -ge (count $argv); or return 1
-  if test (count $argv) -gt 0
-    test "$plain[1..(count $argv)]" = "$argv"; or return 1
+  set -l here (count $argv)
+  test (count $plain) -ge $here; or return 1
+  if test $here -gt 0
+    test "$plain[1..$here]" = "$argv"; or return 1
   end
-  test (count $argv) -ge 2; or test (count $plain) -eq (count $argv)
+  test $here -ge 2; or test (count $plain) -eq $here
 end
 """
