@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
+from modelbox.integrations.event_files import masked_crc
 from tests.acceptance.server import Server
 from tests.client.program import at_a_terminal, modelbox
 from tests.client.records import experiment
@@ -104,3 +106,29 @@ def test_queues_are_sent(server: Server, here: Path) -> None:
     again = modelbox("sync")
     assert (again.code, again.out, "Nothing is left" in again.err) == (0, "", True)
     assert not list(here.glob(".modelbox/queue/*"))
+
+
+def event_file(path: Path, values: dict[int, float]) -> None:
+    """As TensorBoard writes it: records with their checksums, each a protobuf `Event` with one summary."""
+    content = b""
+    for step, value in values.items():
+        entry = b"\x0a\x04loss" + b"\x15" + struct.pack("<f", value)
+        summary = b"\x0a" + bytes([len(entry)]) + entry
+        event = b"\x09" + struct.pack("<d", 1.7e9 + step) + b"\x10" + bytes([step]) + b"\x2a" + bytes([len(summary)])
+        event += summary
+        length = struct.pack("<Q", len(event))
+        content += length + struct.pack("<I", masked_crc(length)) + event + struct.pack("<I", masked_crc(event))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_event_files_become_runs(server: Server, here: Path) -> None:
+    event_file(here / "logs/one/events.out.tfevents.1", {1: 0.5, 2: 0.25})
+    done = modelbox("import", "tensorboard", "logs", "--namespace", "tb")
+    assert (done.code, done.rows[0][:4]) == (0, ["one", "2", "0", "0"])
+    event_file(here / "logs/one/events.out.tfevents.1", {1: 0.5, 2: 0.25, 3: 0.125})
+    [again] = modelbox("import", "tensorboard", "logs", "--namespace", "tb", "--json").json
+    assert again["points"] == 1
+    assert modelbox("metric", "get", "tb/one", "loss", "--csv").out.count("\n") == 4
+    assert modelbox("import", "tensorboard", "m").code == 2
+    assert run_of(server, again["run_id"], "tb")["status"] == "COMPLETED"

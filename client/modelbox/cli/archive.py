@@ -23,6 +23,9 @@ def add(commands: Commands) -> None:
     parser = verb(verbs, "archive", "Make the runs of a folder that `export` wrote, and compare them with it.", restore)
     parser.add_argument("folder", type=Path, help="the folder")
     parser.add_argument("--namespace", metavar="PATH", help="where to; as it was when absent")
+    parser = verb(verbs, "tensorboard", "Make runs of folders with event files; again adds only what is new.", events)
+    parser.add_argument("folder", type=Path, help="the log directory")
+    parser.add_argument("--namespace", metavar="PATH", help="where to")
 
 
 def export(wanted: argparse.Namespace) -> None:
@@ -42,6 +45,17 @@ def restore(wanted: argparse.Namespace) -> None:
     names: list[str] = []
     make(api_of(wanted).connection, wanted.folder, wanted.namespace, told=names.append)
     _tell(wanted, names, "there, and the same")
+
+
+def events(wanted: argparse.Namespace) -> None:
+    """Read them."""
+    from modelbox.integrations.event_import import import_logs
+
+    found = import_logs(wanted.folder, namespace=wanted.namespace, server=wanted.server)
+    if wanted.json:
+        return output.document([vars(each) | {"folder": str(each.folder)} for each in found])
+    rows = [(each.name, each.points, each.skipped, each.damaged, str(each.folder)) for each in found]
+    return output.table(("RUN", "NEW POINTS", "PASSED BY", "DAMAGED", "FOLDER"), rows)
 
 
 def _tell(wanted: argparse.Namespace, names: list[str], where: str) -> None:
