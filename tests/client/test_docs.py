@@ -13,8 +13,9 @@ from tests.client.training import trained
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/client.md").read_text()
+SHOWN = [ROOT / name for name in ("docs/client.md", "docs/coming-from.md", "client/README.md")]
 ERRORS = (ROOT / "docs/errors.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE + (ROOT / "client/README.md").read_text(), re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", "".join(map(Path.read_text, SHOWN)), re.DOTALL)
 RAISED = r'(?:tell|warn|ModelBoxError|Refused)\(\s*"([A-Z_]{4,})"'
 CODE = re.compile(rf'{RAISED}|code: str = "([A-Z_]{{4,}})"|: Final = "([A-Z]+_[A-Z_]+)"$', re.MULTILINE)
 OTHERS = {"MODELBOX_", "DIGEST_MISMATCH", "NOT_FOUND", "BAD_USER_INPUT"}
