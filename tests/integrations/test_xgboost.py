@@ -63,6 +63,20 @@ with ModelBoxCallback(name="estimator") as callback:
     assert stopped["metadata"]["best_score"] == pytest.approx(min(stopped["series"]["validation_0/rmse"]["values"]))
 
 
+def test_two_trainings_of_a_script_are_two_runs(scripts: Scripts) -> None:
+    scripts.run(
+        DATA
+        + """
+for name in ("one", "two"):
+    xgboost.train({}, train, 2, evals=[(train, "train")], callbacks=[ModelBoxCallback(name=name)])
+""",
+        namespace="both",
+    )
+    runs = scripts.runs("both")
+    assert {name: each["status"] for name, each in runs.items()} == {"one": "COMPLETED", "two": "COMPLETED"}
+    assert {len(each["series"]["train/rmse"]["steps"]) for each in runs.values()} == {2}
+
+
 def test_a_training_that_fails(scripts: Scripts) -> None:
     scripts.run(
         DATA

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
+from weakref import WeakSet
 
 from modelbox import begin
 from modelbox.errors import ModelBoxError
@@ -22,6 +23,9 @@ LONGEST_TEXT: Final = 1_000
 MOST_VALUES: Final = 900
 """Of hyperparameters; the server takes some more, and integrations add some."""
 
+_begun_here: Final[WeakSet[Run]] = WeakSet()
+"""Runs that an integration began: what is trained next is another."""
+
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -31,9 +35,9 @@ def missing(package: str, error: ImportError) -> ImportError:
 
 
 class Held:
-    """A run that an integration was given; or else the one that is under way; or else one that it begins.
+    """A run that an integration was given; or else the one that the script began; or else one that it begins.
 
-    One that it began ends with `finish()`, at the end of a `with` block, or with the script.
+    One that it began ends with `finish()`, at the end of a `with` block, or with the script. It is no other's.
     """
 
     def __init__(self, name: str, run: Run | None, settings: Mapping[str, Any]) -> None:
@@ -57,6 +61,7 @@ class Held:
             settings["hyperparameters"] = found | parameters(settings.get("hyperparameters") or {})
             self._held_run = begin.init(**settings)
             self._is_ours = True
+            _begun_here.add(self._held_run)
         elif found:
             self._held_run.metadata(**{self._held_name: found})
         return self._held_run
@@ -74,12 +79,12 @@ class Held:
 
 
 def under_way() -> Run | None:
-    """The run that a script has begun, and not ended."""
+    """The run that a script has begun itself, and not ended."""
     try:
         found = begin.the_run()
     except ModelBoxError:
         return None
-    return None if found.is_finished else found
+    return None if found.is_finished or found in _begun_here else found
 
 
 def child_of(run: Run, key: str, **wanted: Any) -> Run:
