@@ -136,6 +136,15 @@ def variable(name: str) -> str:
     return _SETTINGS[name].variable or f"{PREFIX}{name.upper()}"
 
 
+def misspelled() -> list[tuple[str, str]]:
+    """Variables that are set and are nearly ours, each with ours: the server's have the same prefix and are not."""
+    from difflib import get_close_matches
+
+    known = [*map(variable, NAMES), "MODELBOX_TOKEN", "MODELBOX_TOKEN_FILE", "MODELBOX_ALLOW_INSECURE"]
+    strange = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    return [(name, near[0]) for name in strange if (near := get_close_matches(name, known, 1, 0.85))]
+
+
 def user_folder() -> Path:
     """Where the user's own settings and credentials are kept."""
     told = os.environ.get("XDG_CONFIG_HOME")

@@ -82,8 +82,10 @@ def test_a_server_that_is_away_is_said_to_be(clean: Path) -> None:
     assert (away.code, away.out) == (3, "")
     assert away.err.endswith("Next: modelbox doctor\n")
     looked = modelbox("doctor", "--server", NOWHERE)
-    assert (looked.code, [row[1] for row in looked.rows]) == (3, ["ok", "ok", "ok", "FAILED"])
+    assert (looked.code, [row[1] for row in looked.rows]) == (3, ["ok", "ok", "ok", "ok", "FAILED"])
     assert "make serve" in looked.err
+    typo = modelbox("doctor", "--server", NOWHERE, MODELBOX_NAMESPCE="x")
+    assert (typo.code, "did you mean MODELBOX_NAMESPACE" in typo.out) == (2, True)
     (clean / ".modelbox").write_text("no folder")
     assert modelbox("doctor", "--server", NOWHERE, "--json").json[-1]["check"] == "queue"
 

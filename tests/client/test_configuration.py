@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import Settings, variable
 from modelbox import configuration
 from modelbox.configuration import load
 from modelbox.errors import ModelBoxError
@@ -109,3 +110,11 @@ def test_an_unknown_flag_and_a_wrong_variable_are_refused(monkeypatch: pytest.Mo
 def test_flags_are_written_in_several_ways(monkeypatch: pytest.MonkeyPatch, word: str, value: bool) -> None:
     monkeypatch.setenv("MODELBOX_CAPTURE_DIFF", word)
     assert load().capture_diff is value
+
+
+def test_a_variable_that_is_nearly_ours_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in Settings.model_fields:
+        monkeypatch.setenv(variable(setting), "x")
+    assert configuration.misspelled() == []
+    monkeypatch.setenv("MODELBOX_NAMESPCE", "x")
+    assert configuration.misspelled() == [("MODELBOX_NAMESPCE", "MODELBOX_NAMESPACE")]

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from modelbox import configuration, credentials
 from modelbox.api import enums, inputs, operations, types
+from modelbox.api.history import HISTORY, History, read_history
 from modelbox.api.references import by_name, experiment_order, id_of, is_id, listed, model_by, version_by
 from modelbox.api.rows import PAGE, Rows, there
 from modelbox.connection import Connection
@@ -238,6 +239,11 @@ class Api:
         between = cast("inputs.StepRange", bounds) if bounds else None
         found = operations.columns(self.connection, id=self.id(of), key=key, leg=leg, range=between)
         return there(found, f"series {key!r} of {id_of(of)!r}")
+
+    def history(self, of: Any, *, keys: Sequence[str] | None = None) -> History:
+        """All points of series so far, 100 series at most, and the cursor behind them, for `follow_metrics`."""
+        place, wanted = self.id(of), list(keys) if keys is not None else None
+        return read_history(self.query(HISTORY, id=place, ids=[place], keys=wanted), place)
 
     def sample(
         self,

@@ -58,6 +58,7 @@ def _checks(wanted: argparse.Namespace) -> Iterator[Check]:
 
     yield "configuration", lambda: configuration.load(server=wanted.server).server
     settings = configuration.load(server=wanted.server)
+    yield "variables", _variables
     yield "queue", lambda: _queue(settings)
     yield "token", lambda: f"from {credentials.find(settings.server)[1]}"
     api = Api(wanted.server)
@@ -65,6 +66,15 @@ def _checks(wanted: argparse.Namespace) -> Iterator[Check]:
     yield "clock", lambda: _clock(api)
     yield "you", lambda: _viewer(api)
     yield "stream", lambda: _stream(wanted)
+
+
+def _variables() -> str:
+    from modelbox import configuration
+    from modelbox.errors import ModelBoxError
+
+    for name, near in configuration.misspelled():
+        raise ModelBoxError("CONFIGURATION", f"{name} is set and does nothing; did you mean {near}?")
+    return "none is misspelled"
 
 
 def _queue(settings: Configuration) -> str:

@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from modelbox.api import types
     from modelbox.cli.arguments import Commands
 
-# The cursor is read in the snapshot of the points: nothing is between them.
-PAST = """
-query Past($id: ID!, $ids: [ID!]!, $keys: [String!]) {
-  feedCursor(objectIds: $ids)
-  node(id: $id) {
-    ... on Entity { metrics(keys: $keys, first: 100) { nodes { key columns { steps wallTimes values strings } } } }
-  }
-}
-"""
 PATIENCE = 300.0
 """Seconds for which a server that is away is waited for."""
 
@@ -35,17 +26,15 @@ def add(verbs: Commands) -> None:
 
 def tail(wanted: argparse.Namespace) -> None:
     """Print what was, if asked, and what comes; each point once."""
-    from modelbox.api.reading import reader
-    from modelbox.api.types import MetricColumns
     from modelbox.live import follow_metrics
 
     api = api_of(wanted)
     run = api.experiment(wanted.run)
     if wanted.all:
-        past = api.query(PAST, id=run.id, ids=[run.id], keys=wanted.key)
-        after = past["feedCursor"]
-        for series in past["node"]["metrics"]["nodes"]:
-            _print(series["key"], reader(MetricColumns)({**series["columns"], "bytes": None}), as_json=wanted.json)
+        past = api.history(run, keys=wanted.key)
+        after = past.cursor
+        for key, columns in past.columns.items():
+            _print(key, columns, as_json=wanted.json)
     else:
         after = api.feed_cursor(run)
     output.say(f"Following {output.printable(run.name)} ({run.status}); Ctrl-C leaves it.")
