@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import signal
 import subprocess
@@ -11,13 +12,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
-from demo import digits, files, job, mutations, results, state, trainer
-from demo.connection import Connection, DemoFailed
+import modelbox as mb
+from demo import digits, job, mutations, results, state, trainer
+from demo.asking import ask, change
 from demo.settings import NAMESPACE, SETTINGS, jobs
+from modelbox import transfer
 
 SECONDS: Final = 30.0
 LOOK: Final = 0.05
@@ -33,7 +38,7 @@ query ($path: String!, $names: [String!]!) {
       latestCheckpoint { artifacts(first: 1) { nodes { files(first: 2) { nodes { path digest } } } } }
       bestCheckpoint(metric: "validation/accuracy") {
         id metric(key: "validation/accuracy") { last }
-        artifacts(first: 1) { nodes { files(first: 2) { nodes { path digest downloadUrl } } } }
+        artifacts(first: 1) { nodes { files(first: 2) { nodes { path size digest downloadUrl } } } }
       }
     }
   }
@@ -41,8 +46,8 @@ query ($path: String!, $names: [String!]!) {
 """
 
 
-class Interrupted(Exception):
-    """Somebody pressed Ctrl-C."""
+class DemoFailed(Exception):
+    """Something is not as it should be; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -67,32 +72,34 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the training should take")
     seconds = parser.parse_args().seconds
     try:
-        report(Connection.from_environment(), seconds)
-    except DemoFailed as error:
+        report(mb.Api(), seconds)
+    except mb.Unreachable as error:
+        sys.exit(f"The demo stopped. {error.message} Start one with `make serve`.")
+    except (mb.ModelBoxError, DemoFailed) as error:
         sys.exit(f"The demo stopped. {error}")
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         sys.exit("Stopped: the experiments that had not ended are KILLED now.")
 
 
-def report(server: Connection, seconds: float) -> None:
+def report(api: mb.Api, seconds: float) -> None:
     """Everything, from data to the answers."""
-    server.send("{ server { version } }")  # Says at once when there is none; later calls have more patience.
+    api.server()  # Says at once when there is none; later questions have more patience.
     stamp = datetime.now().strftime("%m%d-%H%M%S")  # noqa: DTZ005 - a name for people
     wanted = jobs(stamp)
     print(
         f"Training {len(wanted)} networks side by side into {NAMESPACE}, for {seconds:.0f} s."
         "\nWatch them in a second terminal:  make watch"
-        f"\nor in a browser:                  {server.url.removesuffix('graphql')}live\n",
+        f"\nor in a browser:                  {api.server_address}/live\n",
         flush=True,
     )
-    train_and_kill(server, stamp, seconds)
+    train_and_kill(api, stamp, seconds)
     train(stamp, seconds)
-    made = {each["name"]: each for each in ask(server, wanted)}
+    made = {each["name"]: each for each in made_of(api, wanted)}
     compare_with_unbroken(made, wanted)
     finished = [_finished(each) for each in made.values()]
     best = [max((f for f in finished if f.setting == name), key=lambda each: each.accuracy) for name in SETTINGS]
-    register(server, best, wanted)
-    results.show(server, NAMESPACE, [each.experiment for each in finished], [each.experiment for each in best])
+    register(api, best, wanted)
+    results.show(api, NAMESPACE, [each.experiment for each in finished], [each.experiment for each in best])
 
 
 # --- Training, in a process of its own ---
@@ -103,11 +110,11 @@ def begun(stamp: str, seconds: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "demo.trainer", stamp, str(seconds)])
 
 
-def train_and_kill(server: Connection, stamp: str, seconds: float) -> None:
+def train_and_kill(api: mb.Api, stamp: str, seconds: float) -> None:
     """Train until there are checkpoints, and a while longer; then kill −9, whatever is being done at that moment."""
     process, wanted = begun(stamp, seconds), jobs(stamp)
     try:
-        while process.poll() is None and not any(each["checkpoints"]["totalCount"] for each in ask(server, wanted)):
+        while process.poll() is None and not any(each["checkpoints"]["totalCount"] for each in made_of(api, wanted)):
             time.sleep(LOOK)
         time.sleep(random.random() * LATEST_KILL * seconds)  # noqa: S311 - no secret
     except BaseException:
@@ -130,7 +137,7 @@ def train(stamp: str, seconds: float) -> None:
         _end(process)
         raise
     if code == trainer.STOPPED:
-        raise Interrupted
+        raise KeyboardInterrupt
     if code:
         raise DemoFailed("The training failed; it said above why.")
 
@@ -142,9 +149,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def ask(server: Connection, wanted: dict[str, dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def made_of(api: mb.Api, wanted: dict[str, dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """What the server has of the jobs."""
-    found: Sequence[dict[str, Any]] = server.look(MADE, path=NAMESPACE, names=list(wanted))["experiments"]["nodes"]
+    found: Sequence[dict[str, Any]] = ask(api, MADE, path=NAMESPACE, names=list(wanted))["experiments"]["nodes"]
     return found
 
 
@@ -162,7 +169,7 @@ def compare_with_unbroken(made: dict[str, dict[str, Any]], wanted: dict[str, dic
         with threadpool_limits(1):
             for _ in training.steps(data, job.EPOCHS):
                 pass
-        here = files.digest_of(state.saved(training)[state.WEIGHTS])
+        here = f"sha256:{hashlib.sha256(state.saved(training)[state.WEIGHTS]).hexdigest()}"
         there = _weights(made[name]["latestCheckpoint"])["digest"]
         if here != there:
             raise DemoFailed(f"{name} ended with other weights than an unbroken training: {there}, not {here}.")
@@ -182,32 +189,39 @@ def _finished(made: dict[str, Any]) -> Finished:
     return Finished(made["name"], made["id"], best["id"], _weights(best), best["metric"]["last"])
 
 
-def register(server: Connection, finished: Sequence[Finished], wanted: dict[str, dict[str, Any]]) -> None:
+def register(api: mb.Api, finished: Sequence[Finished], wanted: dict[str, dict[str, Any]]) -> None:
     """A version for each network, judged on the test data; the best becomes `prod`."""
     given = {"namespace": NAMESPACE, "name": "digit-reader", "task": "image-classification"}
-    model = server.change(mutations.CREATE_MODEL, given)["model"]["id"]
-    test = digits.splits()["test"]
-    dataset = trainer.dataset(server, "test", test)
-    judged = [(version_of(server, model, each, wanted[each.name], dataset), each.accuracy) for each in finished]
+    model = change(api, mutations.CREATE_MODEL, **given)["model"]["id"]
+    dataset = _test_dataset(api)
+    judged = [(version_of(api, model, each, wanted[each.name], dataset), each.accuracy) for each in finished]
     best, score = max(judged, key=lambda pair: pair[1])
-    tagged = server.change(mutations.SET_UNIQUE_TAG, {"versionId": best, "tag": "prod"})["modelVersion"]
+    tagged = change(api, mutations.SET_UNIQUE_TAG, versionId=best, tag="prod")["modelVersion"]
     print(f"\nVersion {tagged['version']} is now {', '.join(tagged['uniqueTags'])} (validation accuracy {score:.3f})")
 
 
-def version_of(server: Connection, model: str, made: Finished, hyperparameters: dict[str, Any], dataset: str) -> str:
+def _test_dataset(api: mb.Api) -> str:
+    test = digits.splits()["test"]
+    about = {"digest": test.digest, "profile": test.profile, "schema": digits.SCHEMA}
+    made = change(api, mutations.CREATE_DATASET, namespace=NAMESPACE, name="digits-test", **about)
+    return str(made["dataset"]["id"])
+
+
+def version_of(api: mb.Api, model: str, made: Finished, hyperparameters: dict[str, Any], dataset: str) -> str:
     """Promote a checkpoint, whose files the version shares, and note how well it does on the test data."""
     wanted = {"modelId": model, "checkpointId": made.checkpoint, "framework": "SKLEARN"}
-    id_: str = server.change(mutations.PROMOTE_CHECKPOINT, wanted)["modelVersion"]["id"]
-    use = {"objectId": id_, "datasetId": dataset, "role": "test"}
-    used = server.change(mutations.USE_DATASET, use)["datasetUse"]["id"]
+    id_: str = change(api, mutations.PROMOTE_CHECKPOINT, **wanted)["modelVersion"]["id"]
+    used = change(api, mutations.USE_DATASET, objectId=id_, datasetId=dataset, role="test")
     data = digits.splits()
-    network = state.reader(hyperparameters, data["train"], files.download(server, made.weights))
+    with TemporaryDirectory() as folder:
+        weights = transfer.download(api.connection, made.weights, Path(folder) / state.WEIGHTS)
+        network = state.reader(hyperparameters, data["train"], weights.read_bytes())
     accuracy = float(network.score(data["test"].images, data["test"].digits))
-    for object_id in (id_, used):
+    for object_id in (id_, used["datasetUse"]["id"]):
         points = [{"key": "test/accuracy", "value": accuracy}]
-        server.change(mutations.LOG_METRICS, {"objectId": object_id, "points": points})
+        change(api, mutations.LOG_METRICS, objectId=object_id, points=points)
     notes = {"layers": list(network.coefs_[0].shape), "export/format": "npz"}
-    server.change(mutations.LOG_METADATA, {"objectId": id_, "metadata": notes})
+    change(api, mutations.LOG_METADATA, objectId=id_, metadata=notes)
     return id_
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 CLASSES = np.arange(10)
 BATCH_SIZE = 64
+SCHEMA = {"columns": {"image": "64 × float64 in 0–1", "digit": "int64 in 0–9"}}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def splits() -> dict[str, Split]:
     }
 
 
-def network(hyperparameters: dict[str, Any]) -> MLPClassifier:
+def network(hyperparameters: Mapping[str, Any]) -> MLPClassifier:
     """An untrained network."""
     optimizer = hyperparameters["optimizer"]
     return MLPClassifier(
@@ -79,7 +80,7 @@ class Training:
     epoch: int = 0
 
     @classmethod
-    def begun(cls, hyperparameters: dict[str, Any]) -> Training:
+    def begun(cls, hyperparameters: Mapping[str, Any]) -> Training:
         """One that has learned nothing yet."""
         return cls(network(hyperparameters), np.random.default_rng(hyperparameters["seed"]))
 

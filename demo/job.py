@@ -1,41 +1,36 @@
-"""One training job, reported while it runs: experiment, metrics, events, and checkpoints with their files.
+"""One training job, reported while it runs: hyperparameters, datasets, metrics, spans, and checkpoints.
 
 Killed at any moment and run again, it goes on from its latest checkpoint, and ends with the same network.
 """
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import sklearn
-
-from demo import digits, files, mutations, state
-from demo.connection import Connection
+import modelbox as mb
+from demo import digits, state
 from demo.digits import Training
-from demo.writer import MetricWriter
 
 EPOCHS: Final = 30
 CHECKPOINT_EVERY: Final = 10
 """Epochs."""
 
-RESUME: Final = """
-query ($id: ID!) {
-  node(id: $id) {
-    ... on Experiment { resumeState { step checkpoint { id } files { path digest downloadUrl } } }
-  }
-}
-"""
+PATIENCE: Final = 120.0
+"""Seconds that a checkpoint, and the end, may take to arrive."""
 
 
-class Stopped(Exception):
+class Stopped(KeyboardInterrupt):
     """Somebody wants the jobs to end."""
+
+
+class NotSent(Exception):
+    """The server does not have all; the queue does."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,6 @@ class Plan:
 
     namespace: str
     data: dict[str, digits.Split]
-    datasets: dict[str, str]
     seconds: float
     stop: threading.Event
 
@@ -60,95 +54,55 @@ class Plan:
             raise Stopped
 
 
-def now() -> str:
-    """The moment in RFC 3339."""
-    return datetime.now(UTC).isoformat()
+def run(plan: Plan, name: str, hyperparameters: Mapping[str, Any]) -> None:
+    """Train one network, or go on with it, and report everything as it happens. Raises Stopped and NotSent."""
+    with mb.init(
+        plan.namespace, name, hyperparameters, run_id=name, group="hidden layers", framework="SKLEARN",
+        labels=["demo"], stall_after=120, quiet=True,
+    ) as job:  # fmt: skip
+        for role in ("train", "validation"):
+            split = plan.data[role]
+            job.use_dataset(f"digits-{role}", role, digest=split.digest, schema=digits.SCHEMA, profile=split.profile)
+        training, first = _begun(job, name, plan, hyperparameters)
+        if training.epoch < EPOCHS:
+            with job.span("training", epochs=EPOCHS):
+                _train(job, name, plan, training, first)
+        _sent(job.finish(timeout=PATIENCE))
 
 
-@dataclass(frozen=True)
-class Job:
-    """One experiment on its way."""
-
-    server: Connection
-    experiment: str
-    name: str
-
-    @contextmanager
-    def span(self, name: str, **metadata: Any) -> Iterator[None]:
-        """Report how long a piece of work took."""
-        began = now()
-        yield
-        event = {"objectId": self.experiment, "name": name, "source": "trainer", "at": began, "endedAt": now()}
-        self.server.change(mutations.LOG_EVENTS, {"events": [{**event, "metadata": metadata}]})
-
-    def checkpoint(self, training: Training, step: int, accuracy: float) -> None:
-        """Store what the training can go on from. Until it is committed, nobody takes it for one."""
-        about = {"experimentId": self.experiment, "step": step, "epoch": float(training.epoch)}
-        wanted = {**about, "name": f"epoch {training.epoch}", "expectedShards": 1}
-        id_: str = self.server.change(mutations.CREATE_CHECKPOINT, wanted)["checkpoint"]["id"]
-        point = {"key": "validation/accuracy", "value": accuracy, "step": step, "wallTime": now()}
-        self.server.change(mutations.LOG_METRICS, {"objectId": id_, "points": [point]})
-        with self.span("checkpoint_write", step=step):
-            files.upload(self.server, id_, "state", state.saved(training), kind="CHECKPOINT", shard=0)
-            self.server.change(mutations.COMMIT_CHECKPOINT, {"id": id_})
-
-    def resumed(self, plan: Plan, hyperparameters: dict[str, Any]) -> tuple[Training, int]:
-        """The training as its latest checkpoint has it, and the step; from the begin, when there is none."""
-        found = self.server.look(RESUME, id=self.experiment)["node"]["resumeState"]
-        if found is None:
-            self.server.change(mutations.RESUME_EXPERIMENT, {"id": self.experiment, "step": 0})
-            return Training.begun(hyperparameters), 0
-        self.server.change(
-            mutations.RESUME_EXPERIMENT, {"id": self.experiment, "checkpointId": found["checkpoint"]["id"]}
-        )
-        content = {file["path"]: files.download(self.server, file) for file in found["files"]}
-        print(f"  {self.name}  goes on from step {found['step']}", flush=True)
-        return state.restored(hyperparameters, plan.data["train"], content), found["step"]
+def _begun(job: mb.Run, name: str, plan: Plan, hyperparameters: Mapping[str, Any]) -> tuple[Training, int]:
+    """The training as its latest checkpoint has it, and the step; from the begin, when there is none."""
+    found = job.resume()
+    if found is None or found.step is None:
+        return Training.begun(hyperparameters), 0
+    print(f"  {name}  goes on from step {found.step}", flush=True)
+    return state.restored(hyperparameters, plan.data["train"], found.folder), found.step
 
 
-def run(server: Connection, plan: Plan, name: str, hyperparameters: dict[str, Any]) -> None:
-    """Train one network, or go on with it, and report everything as it happens. Raises Stopped."""
-    wanted = {
-        "namespace": plan.namespace,
-        "name": name,
-        "group": "hidden layers",
-        "framework": "SKLEARN",
-        "hyperparameters": hyperparameters,
-        "environment": {"python": platform.python_version(), "scikit-learn": sklearn.__version__},
-        "labels": ["demo"],
-        "stallAfterSeconds": 120,
-    }
-    made = server.change(mutations.CREATE_EXPERIMENT, wanted)
-    experiment, status = made["experiment"]["id"], made["experiment"]["status"]
-    if status == "COMPLETED":
-        return
-    for role in ("train", "validation"):
-        use = {"objectId": experiment, "datasetId": plan.datasets[role], "role": role}
-        server.change(mutations.USE_DATASET, use)
-    job = Job(server, experiment, name)
-    training, step = (Training.begun(hyperparameters), 0) if made["created"] else job.resumed(plan, hyperparameters)
-    status = "FAILED"
-    try:
-        with job.span("training", epochs=EPOCHS):
-            _train(job, plan, training, step)
-        status = "COMPLETED"
-    except Stopped:
-        status = "KILLED"
-        raise
-    finally:
-        server.change(mutations.FINISH_EXPERIMENT, {"id": experiment, "status": status})
-
-
-def _train(job: Job, plan: Plan, training: Training, first: int) -> None:
-    # A name for each process that writes: its calls are counted from the begin.
-    writer = MetricWriter(job.server, job.experiment, f"trainer from step {first} at {now()}")
+def _train(job: mb.Run, name: str, plan: Plan, training: Training, first: int) -> None:
     began = time.monotonic()
     for step, metrics in enumerate(training.steps(plan.data, EPOCHS), first + 1):
         plan.paced(step - first, began)
-        writer.add(step, metrics)
+        job.log(metrics, step)
         if "validation/accuracy" in metrics and training.epoch % CHECKPOINT_EVERY == 0:
-            writer.flush()
             accuracy = metrics["validation/accuracy"]
             loss = f"loss {metrics['train/loss']:.3f}  accuracy {accuracy:.3f}"
-            print(f"  {job.name}  epoch {training.epoch}  {loss}", flush=True)
-            job.checkpoint(training, step, accuracy)
+            print(f"  {name}  epoch {training.epoch}  {loss}", flush=True)
+            _checkpoint(job, training, step, accuracy)
+
+
+def _checkpoint(job: mb.Run, training: Training, step: int, accuracy: float) -> None:
+    """Save what the training goes on from, and wait until the server has it.
+
+    Most trainings need not wait: what is saved is not lost. This one is so short that nothing would be left to kill.
+    """
+    epoch, metrics = training.epoch, {"validation/accuracy": accuracy}
+    with job.span("checkpoint_write", step=step), TemporaryDirectory() as folder:
+        state.save(training, Path(folder))
+        job.checkpoint(folder, step, epoch=epoch, name=f"epoch {epoch}", metrics=metrics)
+        _sent(job.wait(PATIENCE))
+
+
+def _sent(is_sent: bool) -> None:
+    if not is_sent:
+        raise NotSent("The server did not take all; what is left waits in the queue, and `modelbox sync` sends it.")

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demo.connection import Connection
+import modelbox as mb
 
 HERE = Path(__file__).parent
 BARS = "▁▂▃▄▅▆▇█"
 PASSES_SHOWN = 4
 
 
-def show(server: Connection, namespace: str, experiments: Sequence[str], best: Sequence[str]) -> None:
+def show(api: mb.Api, namespace: str, experiments: Sequence[str], best: Sequence[str]) -> None:
     """Ask about all experiments and the best of each setting, and print the answers."""
-    found = server.send((HERE / "results.graphql").read_text(), all=experiments, best=best)
+    found = api.query((HERE / "results.graphql").read_text(), all=experiments, best=best)
     compared(found["compare"])
     seeds(found["aggregateMetrics"])
     curves(found["nodes"])
-    whole(server.send((HERE / "whole.graphql").read_text(), path=namespace)["namespace"])
+    whole(api.query((HERE / "whole.graphql").read_text(), path=namespace)["namespace"])
 
 
 def compared(answer: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ from sklearn.neural_network import MLPClassifier
 from demo import digits
 
 WEIGHTS, OPTIMIZER = "weights.npz", "optimizer.npz"
-MEDIA_TYPE = "application/x-npz"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,11 +31,17 @@ def saved(training: digits.Training) -> dict[str, bytes]:
     return {WEIGHTS: _packed(_weights(training.model)), OPTIMIZER: _packed(moves)}
 
 
-def restored(hyperparameters: dict[str, Any], data: digits.Split, files: dict[str, bytes]) -> digits.Training:
-    """A training as it was when these files were saved."""
+def save(training: digits.Training, folder: Path) -> None:
+    """Write the files of a checkpoint."""
+    for name, content in saved(training).items():
+        (folder / name).write_bytes(content)
+
+
+def restored(hyperparameters: Mapping[str, Any], data: digits.Split, folder: Path) -> digits.Training:
+    """A training as it was when the files of this folder were saved."""
     training = digits.Training.begun(hyperparameters)
-    training.model = reader(hyperparameters, data, files[WEIGHTS])
-    moves = _unpacked(files[OPTIMIZER])
+    training.model = reader(hyperparameters, data, (folder / WEIGHTS).read_bytes())
+    moves = _unpacked((folder / OPTIMIZER).read_bytes())
     training.epoch = int(moves.pop("epoch"))
     training.order.bit_generator.state = json.loads(str(moves.pop("order")))
     _put(_moves(training.model), moves)
@@ -43,7 +50,7 @@ def restored(hyperparameters: dict[str, Any], data: digits.Split, files: dict[st
     return training
 
 
-def reader(hyperparameters: dict[str, Any], data: digits.Split, weights: bytes) -> MLPClassifier:
+def reader(hyperparameters: Mapping[str, Any], data: digits.Split, weights: bytes) -> MLPClassifier:
     """A network with these weights. Of the data it learns only what shape a batch has."""
     model = digits.network(hyperparameters)
     digits.step(model, data, np.arange(digits.BATCH_SIZE))  # Makes the arrays; what is in them is written over.

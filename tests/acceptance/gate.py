@@ -19,6 +19,7 @@ Chosen: TypeAlias = Callable[[bytes], bool]
 
 PATIENCE: Final = 300.0
 HEAD_END: Final = b"\r\n\r\n"
+CLOSE: Final = b"\r\nConnection: close" + HEAD_END
 LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
@@ -34,9 +35,15 @@ def nth(number: int, words: bytes) -> Chosen:
     return lambda request: words in request and next(seen) == number
 
 
+def from_nth(number: int, words: bytes) -> Chosen:
+    """Hold the n-th request, from 1, that has these words in it, and all that follow."""
+    seen = count(1)
+    return lambda request: words in request and next(seen) >= number
+
+
 @dataclass
 class Gate:
-    """Listens on `address` while it is open; for clients that send one request on a connection."""
+    """Listens on `address` while it is open; each connection is for one request, and the server tells clients so."""
 
     upstream: tuple[str, int]
     chosen: Chosen = never
@@ -77,7 +84,7 @@ class Gate:
             self._held.put_nowait(head)
             await reader.read()  # Until the client is dead.
             return
-        upstream.write(head + body)
+        upstream.write(head.removesuffix(HEAD_END) + CLOSE + body)
         await upstream.drain()
         while piece := await upstream_reader.read(1 << 16):
             writer.write(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import httpx
 import pytest
 
 from demo.job import CHECKPOINT_EVERY, EPOCHS
-from demo.writer import STEPS_A_CALL
 from tests.acceptance.server import Server, clean_environment, wait_until
 
 pytestmark = pytest.mark.acceptance
@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def demo(server: Server) -> subprocess.CompletedProcess[str]:
-    environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": server.address, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.run(
         FAST, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
@@ -114,7 +114,8 @@ def test_every_step_is_stored_once(graph: dict[str, Any]) -> None:
     assert graph["experiments"]["totalCount"] == 4
     for experiment in graph["experiments"]["nodes"]:
         assert (experiment["status"], bool(experiment["endedAt"])) == ("COMPLETED", True)
-        counts = {series["key"]: series["count"] for series in experiment["metrics"]["nodes"]}
+        found = {series["key"]: series["count"] for series in experiment["metrics"]["nodes"]}
+        counts = {key: count for key, count in found.items() if not key.startswith("system/")}
         assert counts.pop("train/loss") == STEPS
         assert counts == dict.fromkeys(("train/accuracy", "validation/accuracy", "validation/loss"), EPOCHS)
         columns = experiment["metric"]["columns"]
@@ -169,13 +170,14 @@ def test_run_again_it_adds_and_moves_the_tag(server: Server, printed: str) -> No
 def test_a_server_that_restarts_loses_nothing(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     server.ready()
+    threading.Thread(target=server.process.communicate, daemon=True).start()
     port = server.address.rpartition(":")[2]
-    environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": server.address, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "demo", "--seconds", "8"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as running:
         try:
-            wait_until(lambda: points(server) > 6 * 2 * STEPS_A_CALL)
-            server.end(signal.SIGKILL)
+            wait_until(lambda: points(server) > 6 * 8)
+            os.killpg(server.pid, signal.SIGKILL)
             server.discard()
             server = Server(tmp_path / "data", "--port", port)
             server.ready()
@@ -190,7 +192,7 @@ def test_a_server_that_restarts_loses_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupted_demo_leaves_no_running_experiments(server: Server, printed: str) -> None:
     assert printed
-    environment = {**clean_environment(), "MODELBOX_URL": server.address, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": server.address, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "demo", "--seconds", "100"]
     ended = server.graphql(STATUSES)["experiments"]["totalCount"]
     with subprocess.Popen(
@@ -213,7 +215,7 @@ def points(server: Server) -> int:
 
 
 def test_without_a_server_it_says_what_to_do(server: Server) -> None:
-    environment = {**clean_environment(), "MODELBOX_URL": "http://127.0.0.1:9", "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": "http://127.0.0.1:9", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         FAST, cwd=server.data_dir.parent, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from tests.acceptance import gate
@@ -56,7 +57,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @contextlib.asynccontextmanager
 async def training(address: str, stamp: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """What `make demo` kills, and begins again."""
-    environment = {**clean_environment(), "MODELBOX_URL": address, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": address, "PYTHONPATH": str(REPOSITORY)}
     command = (sys.executable, "-m", "demo.trainer", stamp, "0")
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment)
     try:
@@ -94,30 +95,47 @@ async def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return outcome(made(server, "unbroken"))
 
 
-@pytest.mark.parametrize("number", [1, 20], ids=["the first file", "a later file"])
+async def kill_all(process: asyncio.subprocess.Process) -> None:
+    """The training, and what sends for it: as if the machine were switched off."""
+    senders = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for each in senders:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_disk_kept"),
+    [(1, False), (20, False), (20, True)],
+    ids=["the first file", "a later file", "a later file, and the disk is kept"],
+)
 async def test_killed_within_an_upload_it_goes_on_from_what_was_whole(
-    server: Server, unbroken: dict[str, Any], tmp_path: Path, number: int
+    server: Server, unbroken: dict[str, Any], tmp_path: Path, number: int, is_disk_kept: bool
 ) -> None:
+    """On another disk that is the checkpoint before; on the same one the rest is sent first, and nothing is lost."""
     stamp = f"killed{number}"
+    other = tmp_path if is_disk_kept else tmp_path / "other"
+    other.mkdir(exist_ok=True)
     async with gate.before(server.address, gate.nth(number, b"PUT /")) as before:
         async with training(before.address, stamp, tmp_path) as process:
             half_sent = await before.holds()
-            process.kill()
-            await process.wait()
+            await kill_all(process)
         torn = torn_by(half_sent, made(server, stamp))
-        await trained(before.address, stamp, tmp_path)
+        assert (torn["status"], torn["artifacts"]["nodes"][0]["fileCount"]) == ("PENDING", 0)
+        await trained(before.address, stamp, other)
 
     experiments = made(server, stamp)
     assert outcome(experiments) == unbroken
     resumed = [leg["checkpoint"] for each in experiments for leg in each["legs"] if leg["fromStep"]]
     assert {checkpoint["status"] for checkpoint in resumed} <= {"READY"}
-    assert torn not in {checkpoint["id"] for checkpoint in resumed}
-    assert torn_by(half_sent, experiments) == torn
+    assert (torn["id"] in {checkpoint["id"] for checkpoint in resumed}) is is_disk_kept
+    assert torn_by(half_sent, experiments)["status"] == ("READY" if is_disk_kept else "PENDING")
     assert any(each["legs"] for each in experiments)
 
 
-def torn_by(half_sent: bytes, experiments: list[dict[str, Any]]) -> str:
-    """The checkpoint whose file is half sent; it is not complete, and has no file."""
+def torn_by(half_sent: bytes, experiments: list[dict[str, Any]]) -> dict[str, Any]:
+    """The checkpoint whose file was half sent."""
     upload = half_sent.split()[1].split(b"/")[-3].decode()
     [torn] = [
         checkpoint
@@ -126,7 +144,5 @@ def torn_by(half_sent: bytes, experiments: list[dict[str, Any]]) -> str:
         if upload
         in {under_way["id"] for artifact in checkpoint["artifacts"]["nodes"] for under_way in artifact["uploads"]}
     ]
-    assert torn["status"] == "PENDING"
-    [artifact] = torn["artifacts"]["nodes"]
-    assert (artifact["status"], artifact["fileCount"]) == ("PENDING", 0)
-    return str(torn["id"])
+    found: dict[str, Any] = torn
+    return found

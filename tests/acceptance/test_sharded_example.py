@@ -11,11 +11,12 @@ import os
 import re
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from tests.acceptance import gate
@@ -82,9 +83,13 @@ class Training:
                 self.printed += line.decode()
 
     async def kill(self) -> None:
-        """Kill all ranks at once, and what began them."""
-        with contextlib.suppress(ProcessLookupError):
+        """Kill all ranks at once, what began them and what sends for them: as if the machine were switched off."""
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            family = psutil.Process(self._process.pid).children(recursive=True)
             os.killpg(self._process.pid, signal.SIGKILL)
+            for each in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
         await self._process.wait()
 
     async def ended(self) -> str:
@@ -99,7 +104,7 @@ class Training:
 @contextlib.asynccontextmanager
 async def training(name: str, address: str, folder: Path) -> AsyncIterator[Training]:
     assert PYTHON in os.environ, f"{PYTHON} names a Python that has torch; `make test-integrations` sets it."
-    environment = {**clean_environment(), "MODELBOX_URL": address, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**clean_environment(), "MODELBOX_SERVER": address, "PYTHONPATH": str(REPOSITORY)}
     process = await asyncio.create_subprocess_exec(
         *(os.environ[PYTHON], "-u", "-m", "examples.sharded", name),
         cwd=folder,
@@ -198,29 +203,40 @@ async def test_killed_in_the_middle_it_goes_on(
     assert f"goes on from step {second}" in printed
 
 
+def second_commits() -> gate.Chosen:
+    """Each rank commits, when it has sent its own; that of the last one counts."""
+    return gate.from_nth(RANKS + 1, COMMITS)
+
+
 @dataclass(frozen=True)
 class Moment:
-    """When it is killed: while the n-th request with these words is half sent, and so many shards are there."""
+    """When it is killed: while a request is half sent, and so many shards are there."""
 
-    words: bytes
-    number: int
+    chosen: Callable[[], gate.Chosen]
     received: int
     last_whole: int
+    is_disk_kept: bool = False
 
 
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(Moment(SENDS_BYTES, 1, 3, last_whole=0), id="a shard of the first"),
-        pytest.param(Moment(SENDS_BYTES, 7, 3, last_whole=40), id="a shard of the second"),
-        pytest.param(Moment(COMMITS, 2, 4, last_whole=40), id="the commit of the second"),
+        pytest.param(Moment(lambda: gate.nth(1, SENDS_BYTES), 3, last_whole=0), id="a shard of the first"),
+        pytest.param(Moment(lambda: gate.nth(7, SENDS_BYTES), 3, last_whole=40), id="a shard of the second"),
+        pytest.param(Moment(second_commits, 4, last_whole=40), id="the commits of the second"),
+        pytest.param(
+            Moment(lambda: gate.nth(7, SENDS_BYTES), 3, last_whole=40, is_disk_kept=True), id="and the disk is kept"
+        ),
     ],
 )
 async def test_killed_while_a_checkpoint_is_saved_it_goes_on_from_the_last_whole_one(
     server: Server, unbroken: tuple[str, dict[str, Any]], tmp_path: Path, moment: Moment
 ) -> None:
-    name = f"torn-{moment.number}-of-{moment.received}"
-    async with gate.before(server.address, gate.nth(moment.number, moment.words)) as before:
+    """On another disk, that is; on the same one what was saved is sent first, and is gone on from."""
+    name = "torn"
+    other = tmp_path if moment.is_disk_kept else tmp_path / "other"
+    other.mkdir(exist_ok=True)
+    async with gate.before(server.address, moment.chosen()) as before:
         async with training(name, before.address, tmp_path) as running:
             await before.holds()
             torn = await _with_shards(server, name, moment.received)
@@ -228,14 +244,16 @@ async def test_killed_while_a_checkpoint_is_saved_it_goes_on_from_the_last_whole
         assert torn["step"] == moment.last_whole + SAVED[0]
         state = made(server, name)["resumeState"]
         assert (state["step"] if state else 0) == moment.last_whole
-        printed = await trained(name, before.address, tmp_path)
+        # What was held is no more: the second start is let through.
+        printed = await trained(name, server.address, other)
 
     experiment = made(server, name)
     is_the_same(printed, experiment, unbroken)
-    assert [leg["fromStep"] for leg in experiment["legs"]] == [moment.last_whole]
+    begun_at = torn["step"] if moment.is_disk_kept else moment.last_whole
+    assert [leg["fromStep"] for leg in experiment["legs"]] == [begun_at]
     [left] = [each for each in experiment["checkpoints"]["nodes"] if each["id"] == torn["id"]]
-    assert left["status"] == "PENDING"
-    assert left["shards"]["received"] == moment.received
+    assert left["status"] == ("READY" if moment.is_disk_kept else "PENDING")
+    assert left["shards"]["received"] == (RANKS if moment.is_disk_kept else moment.received)
 
 
 async def _with_shards(server: Server, name: str, received: int) -> dict[str, Any]:
