@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import asyncpg
 
 from benchmarks import mlflow_peer, report, trackers
 from benchmarks.contenders import free_port, running
@@ -66,6 +69,7 @@ class Arena:
                 "BENCH_SERVER": self.mlflow, "MODELBOX_SERVER": server or self.server, "MODELBOX_TOKEN": self.token,
                 "HOME": folder, "WANDB_MODE": "offline", "MLFLOW_DISABLE_TELEMETRY": "true",
                 "TRACKIO_DIR": folder, "MODELBOX_CAPTURE_SYSTEM": "false",
+                "BENCH_PATIENCE": "1" if server == AWAY else "300",
             }  # fmt: skip
             python = self.pythons.get(name, Path(sys.executable))
             done = subprocess.run(
@@ -112,7 +116,7 @@ def _options() -> argparse.Namespace:
 @contextlib.contextmanager
 def _arena() -> Iterator[Arena]:
     PLACE.mkdir(parents=True, exist_ok=True)
-    pythons = {name: _installed(name, package) for name, package in PEERS.items()}
+    pythons = {name: _installed(package) for name, package in PEERS.items()}
     pythons["mlflow"] = mlflow_peer.install()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=PLACE)))
@@ -121,12 +125,19 @@ def _arena() -> Iterator[Arena]:
         port = free_port()
         command = [str(PROGRAM), "serve", "--port", str(port), "--data-dir", str(folder / "server")]
         stack.enter_context(running("ModelBox", command, port, settings, FOLDER.absolute()))
+        asyncio.run(_database(postgres.dsn()))
         tracking = stack.enter_context(mlflow_peer.serving(postgres.dsn(mlflow_peer.DATABASE), 2))
         address = f"http://127.0.0.1:{port}"
         yield Arena(pythons, address, trackers.token(settings), f"http://127.0.0.1:{tracking.port}")
 
 
-def _installed(name: str, package: str) -> Path:
+async def _database(dsn: str) -> None:
+    admin = await asyncpg.connect(dsn)
+    await admin.execute(f"CREATE DATABASE {mlflow_peer.DATABASE}")
+    await admin.close()
+
+
+def _installed(package: str) -> Path:
     home = FOLDER / package.replace("==", "-")
     python, done = home / "bin" / "python", home / ".installed"
     if not done.exists():
@@ -134,7 +145,6 @@ def _installed(name: str, package: str) -> Path:
         venv.create(home, with_pip=True, clear=True)
         subprocess.run([python, "-m", "pip", "install", "-qq", package], check=True)
         done.write_text(package)
-    del name
     return python.absolute()
 
 
@@ -143,7 +153,7 @@ def _imports(arena: Arena, options: argparse.Namespace, figures: Figures) -> Non
     for name in (OURS, *arena.pythons):
         python = arena.pythons.get(name, Path(sys.executable))
         times = {
-            code: min(_timed(python, code) for _ in range(5 * options.rounds)) for code in ("pass", f"import {name}")
+            code: min(_timed(python, code) for _ in range(2 + options.rounds)) for code in ("pass", f"import {name}")
         }
         figures.imports[name] = times[f"import {name}"] - times["pass"]
 
@@ -168,8 +178,6 @@ def _loops(arena: Arena, options: argparse.Namespace, figures: Figures) -> None:
             ("without", "nothing", None), (OURS, OURS, None), (f"{OURS}, no server", OURS, AWAY),
             *((peer, peer, None) for peer in arena.pythons),
         ):  # fmt: skip
-            if server == AWAY and options.rounds > 1 and len(figures.loops.get(name, ())) >= 2:
-                continue  # Each waits for its half minute at the end.
             figures.loops.setdefault(name, []).append(arena.run(logger, "loop", options.steps, server)["seconds"])
 
 

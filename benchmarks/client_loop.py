@@ -31,7 +31,7 @@ def modelbox() -> tuple[Log, Callable[[], object]]:
     import modelbox
 
     run = modelbox.init(name="bench", quiet=True)
-    return run.log, lambda: run.finish(timeout=300)
+    return run.log, lambda: run.finish(timeout=float(os.environ["BENCH_PATIENCE"]))
 
 
 def wandb() -> tuple[Log, Callable[[], object]]:
