@@ -38,7 +38,7 @@ def run_id(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def exported(server: Server, run_id: str, clean: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    assert run_id
+    del run_id  # It only has to be there.
     monkeypatch.setenv("MODELBOX_SERVER", server.address)
     done = modelbox("export", "kept", "--to", "out")
     assert (done.code, done.out) == (0, "kept\n"), done.err
@@ -54,17 +54,17 @@ def without_ids(found: dict[str, Any]) -> str:
     return json.dumps(text, sort_keys=True)
 
 
-def test_all_of_it_is_the_same_elsewhere(server: Server, run_id: str, exported: Path) -> None:
-    assert exported
+@pytest.mark.usefixtures("exported")
+def test_all_of_it_is_the_same_elsewhere(server: Server, run_id: str) -> None:
     assert modelbox("import", "archive", "out", "--namespace", "other/place").code == 0
     there, here = run_of(server, run_id, "other/place"), run_of(server, run_id)
     assert there["id"] != here["id"]
     assert without_ids(there) == without_ids(here)
 
 
-def test_again_changes_nothing(server: Server, run_id: str, exported: Path) -> None:
-    """Into the place that it is from: it is there already."""
-    assert exported
+@pytest.mark.usefixtures("exported")
+def test_again_changes_nothing(server: Server, run_id: str) -> None:
+    """What is there already stays as it is."""
     before = run_of(server, run_id)
     for _ in range(2):
         assert modelbox("import", "archive", "out", "--namespace", "twice").code == 0
@@ -97,14 +97,14 @@ def test_a_damaged_archive_is_not_imported(exported: Path, damage: str) -> None:
     assert modelbox("run", "list", "--namespace", f"damaged-{damage}").out == ""
 
 
-def test_only_into_a_new_folder(exported: Path) -> None:
-    assert exported
+@pytest.mark.usefixtures("exported")
+def test_only_into_a_new_folder() -> None:
     done = modelbox("export", "kept", "--to", "out")
     assert (done.code, "NOT_EMPTY" in done.err) == (2, True)
 
 
-def test_parquet_needs_pyarrow_or_says_so(server: Server, run_id: str, exported: Path) -> None:
-    assert exported
+@pytest.mark.usefixtures("exported")
+def test_parquet_needs_pyarrow_or_says_so(server: Server, run_id: str) -> None:
     done = modelbox("export", "kept", "--to", "columns", "--parquet")
     if done.code == 0:
         assert modelbox("import", "archive", "columns", "--namespace", "parquet").code == 0
