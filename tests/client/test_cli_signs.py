@@ -36,7 +36,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     try:
         server.ready()
         made = run("token", "create", "ann", "--role", "ADMIN", "--data-dir", str(server.data_dir), cwd=server.data_dir)
-        token = re.findall(r"mbx_\w+", made.stdout)
+        token = re.findall(r"mbx_[\w-]+", made.stdout)
         assert token, made
         yield server.address, token[0]
     finally:
