@@ -15,7 +15,11 @@ from app import setting_files
 from app.setting_files import SettingsError
 from app.settings import PREFIX, Settings, secret_names, variable
 
-CLIENTS_VARIABLES: Final = {f"{PREFIX}{name}" for name in ("RUN_ID", "TOKEN", "TOKEN_FILE", "URL")}
+_CLIENTS: Final = (
+    "ALLOW_INSECURE CAPTURE_COMMAND CAPTURE_DIFF CAPTURE_GIT CAPTURE_HOST CAPTURE_PACKAGES CAPTURE_SYSTEM MODE "
+    "NAMESPACE QUEUE_DIR RUN_ID SERVER TOKEN TOKEN_FILE URL"
+)
+CLIENTS_VARIABLES: Final = {f"{PREFIX}{name}" for name in _CLIENTS.split()}
 """Variables of the trainers' client, which may stand in the same environment."""
 
 _EXPOSED: Final = (

@@ -291,7 +291,7 @@ async def main() -> None:
     parser.add_argument("--namespace", default="demo", help="experiments there and below; demo when absent")
     parser.add_argument("--log", action="store_true", help="a logarithmic axis")
     wanted = parser.parse_args()
-    server = os.environ.get("MODELBOX_URL", "http://127.0.0.1:8000").rstrip("/")
+    server = os.environ.get("MODELBOX_SERVER", "http://127.0.0.1:8000").rstrip("/")
     watch, screen = Watch(wanted.namespace, wanted.keys), Screen(wanted.keys, logarithmic=wanted.log)
     screen.say(f"Waiting for experiments in {wanted.namespace} (Ctrl-C to leave)")
     drawing = asyncio.create_task(drawn(watch, screen))

@@ -78,7 +78,7 @@ def loss(step: int) -> float:
 
 
 def watch(server: Server, *words: str) -> subprocess.Popen[str]:
-    environment = {**clean_environment(), "MODELBOX_URL": server.address, "COLUMNS": "80", "LINES": "24"}
+    environment = {**clean_environment(), "MODELBOX_SERVER": server.address, "COLUMNS": "80", "LINES": "24"}
     command = [sys.executable, "-u", str(REPOSITORY / "examples" / "watch.py"), "loss", *words]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -153,7 +153,7 @@ def test_watch_waits_for_a_namespace(server: Server) -> None:
 
 
 def test_watch_without_a_server_says_what_to_do() -> None:
-    environment = {**clean_environment(), "MODELBOX_URL": "http://127.0.0.1:9"}
+    environment = {**clean_environment(), "MODELBOX_SERVER": "http://127.0.0.1:9"}
     command = [sys.executable, str(REPOSITORY / "examples" / "watch.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 

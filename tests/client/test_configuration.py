@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.configuration import CLIENTS_VARIABLES
 from app.settings import Settings, variable
 from modelbox import configuration
 from modelbox.configuration import load
@@ -118,3 +119,8 @@ def test_a_variable_that_is_nearly_ours_is_found(monkeypatch: pytest.MonkeyPatch
     assert configuration.misspelled() == []
     monkeypatch.setenv("MODELBOX_NAMESPCE", "x")
     assert configuration.misspelled() == [("MODELBOX_NAMESPCE", "MODELBOX_NAMESPACE")]
+
+
+def test_the_server_passes_over_each_variable_of_ours() -> None:
+    ours = {configuration.variable(name) for name in configuration.NAMES}
+    assert ours <= CLIENTS_VARIABLES
