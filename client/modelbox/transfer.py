@@ -6,10 +6,12 @@ on behind the bytes that are there.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedReader
@@ -170,9 +172,27 @@ def download(server: Connection, file: Mapping[str, Any], target: Path, *, told:
         Refused, Unreachable: as the server says.
         ModelBoxError: `DIGEST_MISMATCH`, if other bytes came than the digest names.
     """
-    if target.is_file() and target.stat().st_size == file["size"] and announced(target).digest == file["digest"]:
-        return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(target.parent):
+        is_there = target.is_file() and target.stat().st_size == file["size"]
+        if not is_there or announced(target).digest != file["digest"]:
+            _download(server, file, target, told)
+    return target
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Ranks of a job, and threads, may want the same files at once: who comes second finds them."""
+    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # Not every file system has locks.
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _download(server: Connection, file: Mapping[str, Any], target: Path, told: Told | None) -> None:
     draft = target.with_name(f"{target.name}.{file['digest'][-16:]}.part")
     for attempt in range(TRIES):
         try:
@@ -186,7 +206,6 @@ def download(server: Connection, file: Mapping[str, Any], target: Path, *, told:
         draft.unlink()
         raise ModelBoxError("DIGEST_MISMATCH", f"{target.name} came with other bytes than its digest says.")
     draft.replace(target)
-    return target
 
 
 def _fetch(server: Connection, file: Mapping[str, Any], draft: Path, told: Told | None) -> None:

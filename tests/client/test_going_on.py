@@ -166,3 +166,23 @@ def test_waiting_ends_when_all_is_there_or_the_time_is_up(server: Server) -> Non
     alone = "run = mb.init(run_id='waits'); print(run.wait(1)); run.finish(timeout=0)"
     assert trained(alone, "http://127.0.0.1:9")[0] == "False\n"
     assert trained("print(mb.init(mode='disabled').wait(1))", server.address)[0] == "True\n"
+
+
+def test_many_fetch_the_same_files_at_once(server: Server) -> None:
+    script = """
+    import threading
+    from pathlib import Path
+    Path("weights").write_bytes(bytes(range(256)) * 40_000)
+    with mb.init(run_id="makes-shared") as run:
+        run.checkpoint("weights", step=1)
+        run.register("shared")
+    meet, found = threading.Barrier(6), []
+    def work(n):
+        with mb.init(run_id=f"fetches-{n}", quiet=True) as run:
+            meet.wait()
+            found.append((run.use("shared:1") / "weights").read_bytes() == Path("weights").read_bytes())
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    [t.start() for t in threads]; [t.join() for t in threads]
+    print(found)
+    """
+    assert trained(script, server.address)[0] == f"{6 * [True]}\n"
