@@ -132,16 +132,17 @@ class Columns:
         kinds = {"values": self.values, "strings": self.strings, "bytes": self.binaries}
         return found | {name: columns for name, columns in kinds.items() if columns}
 
-    def only(self, key: str) -> Columns:
-        """The rows and the column of one series."""
-        for name in ("values", "strings", "binaries"):
-            column: list[Any] | None = getattr(self, name).get(key)
-            if column is not None:
-                there = [row for row, value in enumerate(column) if value is not None]
-                found = Columns([self.steps[row] for row in there], [self.times[row] for row in there])
-                getattr(found, name)[key] = [column[row] for row in there]
-                return found
-        raise KeyError(key)
+    def apart(self) -> list[tuple[str, Columns]]:
+        """Each column by itself, with its key: one that has numbers and texts comes twice."""
+        names = ("values", "strings", "binaries")
+        return [(key, self._alone(name, key)) for key in self.keys for name in names if key in getattr(self, name)]
+
+    def _alone(self, name: str, key: str) -> Columns:
+        column: list[Any] = getattr(self, name)[key]
+        there = [row for row, value in enumerate(column) if value is not None]
+        found = Columns([self.steps[row] for row in there], [self.times[row] for row in there])
+        getattr(found, name)[key] = [column[row] for row in there]
+        return found
 
 
 def _arrays(body: bytes, count: int) -> Iterator[array[Any]]:

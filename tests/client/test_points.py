@@ -47,7 +47,8 @@ def test_frames_become_one_table_in_their_order(first: list[Row], second: list[R
     assert sorted(points_of(columns), key=str) == sorted(said, key=str)
     for key in columns.keys:
         assert [p for p in points_of(columns) if p[2] == key] == [p for p in said if p[2] == key]
-        assert points_of(columns.only(key)) == [p for p in said if p[2] == key]
+        alone = [points for name, part in columns.apart() if name == key for points in points_of(part)]
+        assert alone == [p for p in said if p[2] == key]
     assert (measure.points, measure.rows, measure.keys) == (len(said), len(columns.steps), set(columns.keys))
 
 

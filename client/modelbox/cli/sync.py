@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from modelbox.sender.sync import Synced
 
 EVERY_SECONDS = 10.0
-CODES = {"unreachable": exits.UNREACHABLE, "refused": exits.REFUSED}
+CODES = {"unreachable": exits.UNREACHABLE, "refused": exits.REFUSED, "damaged": exits.REFUSED}
 WORDS = {
     "sent": "all is sent",
     "partly": "what is there is sent; it did not say that it is over",
     "taken": "another process sends it",
     "unreachable": "no server answers; all is kept",
     "refused": "the server does not allow it; all is kept",
+    "damaged": "it is damaged, and kept as it is",
 }
 
 

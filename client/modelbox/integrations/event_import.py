@@ -186,9 +186,10 @@ class _Importing:
 
     def _send_apart(self, columns: Columns, writer: str, sequence: int) -> None:
         """Each series by itself, such as when one has been of another kind before."""
-        for key in columns.keys:
+        for key, alone in columns.apart():
+            name = key if alone.values else f"{key} as text"
             try:
-                self._points(columns.only(key), f"{writer}/{_digest(key)[:12]}", sequence)
+                self._points(alone, f"{writer}/{_digest(name)[:12]}", sequence)
             except Refused:
                 self._found.skipped += 1
 

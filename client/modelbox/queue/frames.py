@@ -21,6 +21,8 @@ LARGEST: Final = 1 << 28
 """No payload is longer; a length beyond it is damage."""
 
 SEARCHED: Final = 1 << 20
+DEEPEST: Final = 16
+"""What is nested deeper is cut off, when JSON does not take it as it is."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,26 @@ def packed(number: int, head: dict[str, Any], body: bytes = b"") -> bytes:
     Raises:
         ValueError: it is too long.
     """
-    payload = json.dumps(head, separators=(",", ":"), default=str).encode() + b"\0" + body
+    payload = _json(head).encode() + b"\0" + body
     if len(payload) > LARGEST:
         raise ValueError(f"{len(payload)} bytes are too many for one frame")
     return HEADER.pack(MAGIC, len(payload), number, _checksum(number, payload)) + payload
+
+
+def _json(head: dict[str, Any]) -> str:
+    try:
+        return json.dumps(head, separators=(",", ":"), default=str)
+    except (TypeError, ValueError, RecursionError):  # Keys that are no texts, or what holds itself.
+        return json.dumps(_plain(head, 0), separators=(",", ":"), default=str)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """As JSON can hold it: keys as texts, and what is deeper than anybody reads left out."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one, depth + 1) for key, one in value.items()} if depth < DEEPEST else "..."
+    if isinstance(value, list | tuple):
+        return [_plain(one, depth + 1) for one in value] if depth < DEEPEST else "..."
+    return value
 
 
 def read(file: BinaryIO, offset: int = 0) -> Iterator[Frame | Gap]:
@@ -68,6 +86,10 @@ def read(file: BinaryIO, offset: int = 0) -> Iterator[Frame | Gap]:
         found = _frame_at(file, offset)
         if found is None:
             follows = _next(file, offset + 1)
+            if follows is not None and (found := _frame_at(file, offset)) is not None:
+                yield found  # It was being written when we looked first.
+                offset = found.end
+                continue
             end = file.seek(0, 2) if follows is None else follows
             if end > offset:
                 yield Gap(offset, end, follows is None)

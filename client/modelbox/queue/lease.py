@@ -102,10 +102,17 @@ class Lease:
     def release(self) -> None:
         """Let others send."""
         if self._file >= 0:
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, b"{}", 0)
+            if self._is_ours():
+                os.ftruncate(self._file, 0)
+                os.pwrite(self._file, b"{}", 0)
             os.close(self._file)
             self._file = -1
+
+    def _is_ours(self) -> bool:
+        """Whether nobody took it, thinking that we were gone."""
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads(self._path.read_text()).get("holder") == self._token)
+        return False
 
 
 def _is_dead(about: dict[str, Any]) -> bool:

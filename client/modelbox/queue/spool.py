@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelbox.queue import frames
+from modelbox.queue.progress import replace, sync_folder
 
 FULL_FILE: Final = 64 << 20
 """A file that has so many bytes is closed, and the next one begun, so that what was sent can be removed."""
@@ -36,15 +37,20 @@ class Spool:
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         folder.mkdir(mode=0o700, parents=True)
-        (folder / FILES).mkdir(mode=0o700)
-        (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
         self.folder = folder
         self._lock = threading.RLock()  # A signal's handler may come in the middle.
         self._number = 0
         self._size = 0
         self._files = self._copies = 0
         self._file = -1
-        self._begin_file()
+        try:
+            (folder / FILES).mkdir(mode=0o700)
+            replace(folder / ABOUT, json.dumps(about, indent=1) + "\n", durable=True)
+            self._begin_file()
+            sync_folder(folder.parent)
+        except OSError:
+            remove(folder)  # Half a queue could be sent by nobody.
+            raise
 
     def append(self, head: dict[str, Any], body: bytes = b"", *, durable: bool = False) -> int:
         """Append a frame; its number.
@@ -87,6 +93,7 @@ class Spool:
             os.close(self._file)
         self._file, self._size = file, 0
         self._files += 1
+        sync_folder(self.folder)
 
     def new_file(self) -> Path:
         """A place for a copy of a file that is to be sent: in this folder, used by nobody yet."""

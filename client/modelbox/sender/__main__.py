@@ -13,6 +13,7 @@ from typing import Final
 
 from modelbox.connection import Connection
 from modelbox.credentials import token
+from modelbox.errors import ModelBoxError
 from modelbox.queue.lease import Taken
 from modelbox.queue.spool import remove
 from modelbox.sender.drain import Drain
@@ -31,11 +32,14 @@ def main() -> int:
     folder = Path(sys.argv[1])
     session = Session(folder, Connection("http://unknown"))
     server = session.about["server"]
-    session.server = Connection(server, token(server))
     try:
+        session.server = Connection(server, token(server))
         is_sent = Drain(session).follow(_is_alive, LINGER_SECONDS)
     except Taken as holder:
         session.warn("QUEUE_TAKEN", f"{folder} is being sent by {holder}.")
+        return 0
+    except ModelBoxError as error:  # Settings that are none: the next sender would have the same.
+        session.warn(error.code, f"{error.message} All is kept; `modelbox sync` sends it.")
         return 0
     while _is_alive():  # The training reads the status before it lets go.
         time.sleep(PAUSE_SECONDS)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from modelbox.errors import ModelBoxError, Refused, Unreachable
+from modelbox.queue.lease import TOUCHED_SECONDS, Taken
 from modelbox.queue.progress import Place
 from modelbox.sender import documents
 from modelbox.sender.files_lane import FilesLane
 from modelbox.sender.queue_reader import QueueReader
 from modelbox.sender.quick_lane import QuickLane
-from modelbox.sender.session import Session
+from modelbox.sender.session import BLOCKING, Session
 
 IDLE_SECONDS: Final = 0.05
 FIRST_PAUSE: Final = 0.5
@@ -46,11 +48,27 @@ class Drain:
         self._session.lease.take()
         try:
             limit = time.monotonic() + patience
-            while self._turn(limit):
-                pass
-            return self._finished() or is_dead
+            with self._touched():
+                while self._turn(limit):
+                    pass
+                return self._finished() or (is_dead and self._quick.ending is None)
         finally:
             self._session.lease.release()
+
+    @contextlib.contextmanager
+    def _touched(self) -> Iterator[None]:
+        """Hold the lease through a step that takes long, such as a large file; `_turn` learns when it is lost."""
+
+        def touch() -> None:
+            while not self._stop.wait(TOUCHED_SECONDS):
+                with contextlib.suppress(Taken, OSError):
+                    self._session.lease.touch()
+
+        threading.Thread(target=touch, daemon=True).start()
+        try:
+            yield
+        finally:
+            self._stop.set()
 
     def _turn(self, limit: float) -> bool:
         """A step of both lanes; whether there was anything to do."""
@@ -144,7 +162,10 @@ class Drain:
         progress = self._session.progress
         if progress.plan is not None:
             return False
-        heads = (next(iter(self._reader.read(place)), None) for place in (progress.points, progress.files))
+        heads = [next(iter(self._reader.read(place)), None) for place in (progress.points, progress.files)]
+        for head in heads:
+            if head is not None and head.frame.kind == "finish":  # The lane itself may not have come to it yet.
+                self._quick.ending = str(head.frame.head["status"])
         return all(head is None or head.frame.kind == "finish" for head in heads)
 
     def _until(self) -> list[int]:
@@ -155,7 +176,11 @@ class Drain:
     def _tidy(self) -> None:
         """Remove files behind which both lanes are."""
         progress = self._session.progress
-        self._reader.remove_before(Place(min(progress.points.file, progress.files.file)))
+        place = Place(min(progress.points.file, progress.files.file))
+        if self._reader.has_before(place):
+            with contextlib.suppress(OSError):  # A full disk: later.
+                self._session.keep(lambda kept: None)  # Else another sender would begin in a file that is gone.
+                self._reader.remove_before(place)
 
     def _finished(self, *, is_dead: bool = False) -> bool:
         """Tell how the run ended, if it did; or, when its process is dead and said nothing, that it was killed.
@@ -182,4 +207,5 @@ class Drain:
             return False
         except Refused as error:
             self._session.warn(error.code, error.message)
+            return error.code not in BLOCKING
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +41,28 @@ class FilesLane:
             way = self._ways.get(found.frame.kind)
             if way is None:
                 continue
-            try:
-                way(found.frame)
-            except Unreachable:
-                raise
-            except ModelBoxError as error:
-                if error.code in BLOCKING:
-                    raise
-                self._session.put_aside(Refused(error.code, error.message), found.frame.head)
+            is_there = self._is_taken(way, found.frame)
             self._session.sent()
             self._advance(found.after)
-            self._forget_copies(found.frame)
+            if is_there:  # What was refused stays, for the only copy may be ours.
+                self._forget_copies(found.frame)
             return True
         if last is not None:
             self._advance(last, durable=False)
         return False
+
+    def _is_taken(self, way: Callable[[Frame], None], frame: Frame) -> bool:
+        """Send it; whether the server took it, and not put aside."""
+        try:
+            way(frame)
+        except Unreachable:
+            raise
+        except ModelBoxError as error:
+            if error.code in BLOCKING:
+                raise
+            self._session.put_aside(Refused(error.code, error.message), frame.head)
+            return False
+        return True
 
     def _advance(self, place: Place, *, durable: bool = True) -> None:
         self._session.keep(lambda progress: setattr(progress, "files", place), durable=durable)

@@ -31,9 +31,14 @@ class QueueReader:
     def read(self, place: Place) -> Iterator[Found]:
         """All whole frames from a place on, as far as there are any now."""
         number, offset = place.file, place.offset
-        while (path := self._path(number)).exists():
+        if not self._path(number).exists() and (first := self._first_from(number)) is not None:
+            number, offset = first, 0
+        is_last = False
+        while not is_last and (path := self._path(number)).exists():
+            # Seen before it is read: a file that is followed by another grows no more. One that got a follower while
+            # it was read may have grown, so its follower is for the next time.
             is_last = not self._path(number + 1).exists()
-            with path.open("rb") as file:
+            with path.open("rb", buffering=0) as file:  # What a full disk took back must not stay in a buffer.
                 for found in frames.read(file, offset):
                     if isinstance(found, Gap):
                         if not (found.is_tail and is_last):
@@ -41,6 +46,15 @@ class QueueReader:
                         continue
                     yield Found(found, Place(number, found.end))
             number, offset = number + 1, 0
+
+    def _first_from(self, number: int) -> int | None:
+        """Of the files that are there, the first: one between may have been lost."""
+        there = (int(path.stem) for path in self._folder.glob(f"*{SUFFIX}"))
+        return min((each for each in there if each >= number), default=None)
+
+    def has_before(self, place: Place) -> bool:
+        """Whether there is anything for `remove_before` to do."""
+        return any(int(path.stem) < place.file for path in self._folder.glob(f"*{SUFFIX}"))
 
     def remove_before(self, place: Place) -> None:
         """Remove files of which everything was sent."""

@@ -20,6 +20,9 @@ MOST_BYTES: Final = 4 << 20
 MOST: Final = 100
 """Frames of a call."""
 
+BARE: Final = frozenset({"name", "namespace", "externalId", "startedAt"})
+"""What a run cannot be without."""
+
 TOGETHER: Final = frozenset({"points", "event"})
 """Kinds of which several go in one call."""
 
@@ -86,17 +89,26 @@ class QuickLane:
 
     def _send_frames(self, group: list[Found]) -> None:
         try:
-            if group[0].frame.kind == "event":
-                self._events([found.frame for found in group])
-            else:
-                self._ways[group[0].frame.kind](group[0].frame)
+            self._send_group([found.frame for found in group])
         except Refused as error:
             if error.code in BLOCKING or group[0].frame.kind == "start":
                 raise
-            for found in group:
-                self._session.put_aside(error, found.frame.head)
+            if len(group) > 1:  # It may be one of them: the others are not to be kept out.
+                for found in group:
+                    self._send_frames([found])
+                return
+            self._session.put_aside(error, group[0].frame.head)
         self._session.sent()
         self._advance(group[-1].after)
+
+    def _send_group(self, frames: list[Frame]) -> None:
+        kind = frames[0].kind
+        if kind == "event":
+            self._events(frames)
+        elif kind in self._ways:
+            self._ways[kind](frames[0])
+        else:
+            raise Refused("CLIENT_FAULT", f"A newer client wrote {kind!r}, which this one does not know.")
 
     def _advance(self, place: Place, *, durable: bool = True) -> None:
         self._session.keep(lambda progress: setattr(progress, "points", place), durable=durable)
@@ -110,9 +122,14 @@ class QuickLane:
             if answer["experiment"]["externalId"] != self._session.run_id:
                 answer = self._session.server.change(documents.CREATE, other)
         except Refused as error:
-            if error.code != "CONFLICT" or "name" not in wanted:
+            if error.code == "INVALID":  # Hyperparameters that are too large, say: better a run without them than none.
+                bare = {key: value for key, value in wanted.items() if key in BARE}
+                answer = self._session.server.change(documents.CREATE, bare)
+                self._session.put_aside(error, frame.head)
+            elif error.code == "CONFLICT" and "name" in wanted:
+                answer = self._session.server.change(documents.CREATE, other)
+            else:
                 raise
-            answer = self._session.server.change(documents.CREATE, other)
         made = answer["experiment"]
         self._session.keep(lambda progress: setattr(progress, "experiment", made["id"]))
         self._session.say(now=True, name=made["name"], isNew=answer["created"])
@@ -170,15 +187,15 @@ class QuickLane:
 
     def _send_apart(self, columns: Columns, plan: Plan) -> None:
         """Each series by itself, so that one that is refused keeps no other out."""
-        keys = columns.keys
-        while plan.series is not None and plan.series < len(keys):
-            alone = columns.only(keys[plan.series])
+        columns_alone = columns.apart()
+        while plan.series is not None and plan.series < len(columns_alone):
+            key, alone = columns_alone[plan.series]
             try:
                 self._send(alone, plan.sequence)
             except Refused as error:
                 if error.code in BLOCKING:
                     raise
-                self._session.put_aside(error, {"key": keys[plan.series], "columns": alone.table()})
+                self._session.put_aside(error, {"key": key, "columns": alone.table()})
             plan.sequence, plan.series = plan.sequence + 1, plan.series + 1
             self._session.keep(lambda progress: setattr(progress, "plan", plan))
         self._done(plan.until, plan.sequence)
@@ -219,11 +236,11 @@ class _Group:
         kind = found.frame.kind
         if self.members and (kind != self.members[0].frame.kind or kind not in TOGETHER or len(self.members) == MOST):
             return False
+        self._size += found.frame.end - found.frame.start
         if kind == "points":
             self._measure.add(found.frame.head)
-            self._size += found.frame.end - found.frame.start
-            if self.members and not self._fits():
-                return False
+        if self.members and not self._fits():
+            return False
         self.members.append(found)
         return True
 

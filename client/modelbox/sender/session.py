@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +60,11 @@ class Session:
     def keep(self, change: Callable[[Progress], None], *, durable: bool = True) -> None:
         """Change how far we are, and have it on the disk."""
         with self._lock:
-            change(self.progress)
+            changed = deepcopy(self.progress)
+            change(changed)
             if durable:
-                kept.keep(self.folder, self.progress)
+                kept.keep(self.folder, changed)
+            self.progress = changed  # Only now: a plan that the disk did not take must not be sent.
 
     def sent(self, points: int = 0) -> None:
         """Note that the server took something."""
@@ -94,7 +98,8 @@ class Session:
                 return
             self._said = moment
             self._status |= {"sentPoints": self.sent_points, "experiment": self.progress.experiment}
-            kept.replace(self.folder / STATUS, json.dumps(self._status), durable=False)
+            with contextlib.suppress(OSError):  # A full disk; what is said goes on being sent.
+                kept.replace(self.folder / STATUS, json.dumps(self._status), durable=False)
 
 
 def _named(about: Mapping[str, Any]) -> str:

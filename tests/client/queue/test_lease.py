@@ -58,3 +58,12 @@ def test_who_lost_it_learns_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "TOUCHED_SECONDS", 0)
     with pytest.raises(Taken):
         mine.touch()
+
+
+def test_who_lost_it_takes_it_from_nobody(tmp_path: Path) -> None:
+    first = Lease(tmp_path)
+    first.take()
+    other = '{"holder": "other", "host": "elsewhere", "pid": 1, "boot": "b"}'
+    (tmp_path / "lease").write_text(other)
+    first.release()
+    assert (tmp_path / "lease").read_text() == other
