@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
@@ -137,17 +138,34 @@ class Beginning:
         spool.append({"kind": "start", "input": start}, durable=True)
         sending = Sending(folder, self._warnings, is_online=self._settings.mode == "online")
         run = Run(self._id, self._settings, spool, sending, self._warnings)
-        os.register_at_fork(after_in_child=lambda: self._forked(run))
+        _see_forks()
+        _of_forks[:] = [*((by, each) for by, each in _of_forks if not each.is_finished), (self, run)]
         return run
 
     def _silent(self) -> Run:
         return Run(self._id, self._settings, NoSpool(), Sending(Path(os.devnull), self._warnings, is_online=False),
                    self._warnings)  # fmt: skip
 
-    def _forked(self, run: Run) -> None:
+    def forked(self, run: Run) -> None:
         """In a child: the parent's files and sender are not ours; the first that is logged makes our own."""
         run.sending.forget()
         run.in_child(lambda: self._begun(is_primary=False))
+
+
+_of_forks: Final[list[tuple[Beginning, Run]]] = []
+"""What a child must leave to its parent."""
+
+
+@cache
+def _see_forks() -> None:
+    """Once a process: hooks cannot be taken back, and would keep every run of a sweep."""
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    for beginning, run in _of_forks:
+        if not run.is_finished:
+            beginning.forked(run)
 
 
 def _at_the_end(run: Run) -> None:

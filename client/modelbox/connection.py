@@ -6,6 +6,7 @@ Redirects of files (to a bucket) are followed by hand: our token stays with our 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -18,6 +19,9 @@ AGAIN: Final = frozenset({"INTERNAL_SERVER_ERROR", "RATE_LIMITED", "SERVICE_UNAV
 """Codes of the server's after which the same request may succeed."""
 
 PIECE: Final = 1 << 20
+LONGEST_WAIT: Final = 300.0
+"""Seconds, whatever the server asks for: it may be mistaken."""
+
 FINE: Final = frozenset({200, 204, 206})
 
 
@@ -37,7 +41,7 @@ class Connection:
             Refused: with the code of the first error.
             Unreachable: there was no answer, or one that says "later".
         """
-        return self.send(json.dumps({"query": query, "variables": variables}, allow_nan=False).encode())
+        return self.send(_json({"query": query, "variables": variables}))
 
     def send(self, body: bytes) -> dict[str, Any]:
         """The `data` of an operation that is JSON already. Raises as `ask`."""
@@ -46,6 +50,8 @@ class Connection:
         found = _parsed(answer)
         if errors := found.get("errors"):
             raise _error(errors[0], answer)
+        if answer.status == 413:  # Not ours, but that of a proxy with a limit of its own: smaller calls may pass.
+            raise Refused("PAYLOAD_TOO_LARGE", f"A call of {len(body):,} bytes is too large for {self.server}.")
         data = found.get("data")
         if answer.status != 200 or not isinstance(data, dict):
             raise Unreachable(f"{self.server} answered {answer.status}, and not as a ModelBox server would.")
@@ -61,20 +67,21 @@ class Connection:
 
     def put(self, reference: str, body: bytes | IO[bytes], size: int, headers: Mapping[str, str]) -> None:
         """Send bytes to a place that the server named. Raises as `ask`."""
-        place = urljoin(f"{self.server}/", reference)
+        place, ours = self._place(reference)
         told = {**headers, "Content-Length": str(size)}
-        answer = self._request("PUT", place, told, body, ours=not urlsplit(reference).netloc)
+        answer = self._request("PUT", place, told, body, ours=ours)
         if answer.status not in FINE:
             raise _failure(answer, place)
 
     def get(self, reference: str, start: int = 0) -> Iterator[bytes]:
         """The bytes at a place that the server named, from `start` on. Raises as `ask`, also in between."""
-        place, ours = urljoin(f"{self.server}/", reference), not urlsplit(reference).netloc
+        place, ours = self._place(reference)
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
         answer = self._request("GET", place, headers, ours=ours, preload=False)
         if answer.status == 307:
             answer.release_conn()
-            answer = self._request("GET", answer.headers["Location"], headers, ours=False, preload=False)
+            elsewhere = urljoin(place, answer.headers.get("Location", ""))
+            answer = self._request("GET", elsewhere, headers, ours=False, preload=False)
         try:
             if answer.status not in FINE:
                 raise _failure(answer, place)
@@ -85,6 +92,11 @@ class Connection:
             raise Unreachable(f"The answer of {urlsplit(place).netloc} broke off ({_cause(error)}).") from error
         finally:
             answer.close()
+
+    def _place(self, reference: str) -> tuple[str, bool]:
+        """Where a reference leads, and whether that is our server, and gets our token: only what names no host."""
+        place = urljoin(f"{self.server}/", reference)
+        return place, not urlsplit(reference).netloc and urlsplit(place)[:2] == urlsplit(self.server)[:2]
 
     def _request(
         self,
@@ -110,6 +122,24 @@ class Connection:
         self._pool.clear()
 
 
+def _json(document: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(document, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_spelled(document), allow_nan=False).encode()
+
+
+def _spelled(value: Any) -> Any:
+    """JSON has no word for NaN and infinities, which stand in people's settings and metadata: as texts."""
+    if isinstance(value, Mapping):
+        return {key: _spelled(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    return value
+
+
 def payload(data: Mapping[str, Any]) -> dict[str, Any]:
     """The one field of a mutation's data. Raises Refused with its first user error."""
     (found,) = data.values()
@@ -132,7 +162,9 @@ def _parsed(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         found = json.loads(answer.data)
     except ValueError:
         found = None
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not isinstance(found.get("errors", []), list):
+        return {}
+    return found
 
 
 def _failure(answer: urllib3.BaseHTTPResponse, place: str) -> Refused | Unreachable:
@@ -145,8 +177,10 @@ def _failure(answer: urllib3.BaseHTTPResponse, place: str) -> Refused | Unreacha
     return Refused("STORE_REFUSED", f"{where} answered {answer.status} {answer.reason}.")
 
 
-def _error(error: Mapping[str, Any], answer: urllib3.BaseHTTPResponse) -> Refused | Unreachable:
-    code = str(error.get("extensions", {}).get("code", "INTERNAL"))
+def _error(error: Any, answer: urllib3.BaseHTTPResponse) -> Refused | Unreachable:
+    if not isinstance(error, Mapping):  # Of a proxy, say.
+        return Unreachable(f"An answer {answer.status}, and not as a ModelBox server would give it.")
+    code = str((error.get("extensions") or {}).get("code", "INTERNAL"))
     message = str(error.get("message", ""))
     if answer.status >= 500 or answer.status in (408, 429) or code in AGAIN:
         return Unreachable(message, code=code, wait_seconds=_wait(answer))
@@ -155,4 +189,4 @@ def _error(error: Mapping[str, Any], answer: urllib3.BaseHTTPResponse) -> Refuse
 
 def _wait(answer: urllib3.BaseHTTPResponse) -> float | None:
     told = answer.headers.get("Retry-After", "")
-    return float(told) if told.isdecimal() else None
+    return min(float(told), LONGEST_WAIT) if told.isdecimal() else None

@@ -9,10 +9,11 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from modelbox.points import Row, Text, encoded
-from modelbox.queue.spool import Spool
+from modelbox.queue.spool import NoSpool, Spool
 from modelbox.warnings import Warnings
 
 EVERY_SECONDS: Final = 0.1
@@ -59,15 +60,33 @@ class Recorder:
         with self._lock:
             rows = [self.rows.popleft() for _ in range(len(self.rows))]
             texts = [self.texts.popleft() for _ in range(len(self.texts))]
+            left_rows: list[Row] = []
+            left_texts: list[Text] = []
             for chunk, some in _chunks(rows, texts):
-                try:
-                    self._spool.append(*encoded(chunk, some))
-                    with contextlib.suppress(Exception):  # Whatever cannot be shown is kept all the same.
-                        self._see(chunk, len(some))
-                except OSError as error:
-                    self._tell(error)
-                    self._keep(chunk, some)
+                if not self._append(chunk, some):
+                    left_rows += chunk
+                    left_texts += some
+            self._keep(left_rows, left_texts)
         return not self.rows and not self.texts
+
+    def _append(self, rows: list[Row], texts: list[Text]) -> bool:
+        """Append a frame; whether it is done with. This thread must not end: nobody would write any more."""
+        try:
+            self._spool.append(*encoded(rows, texts))
+        except OSError as error:
+            self._tell(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - they would fail again
+            self.lost += sum(len(row) for _, _, row in rows) + len(texts)
+            self._warnings.tell("CLIENT_FAULT", f"Points were not logged: {type(error).__name__}.")
+        with contextlib.suppress(Exception):  # Whatever cannot be shown is kept all the same.
+            self._see(rows, len(texts))
+        return True
+
+    def forget(self) -> None:
+        """In a child after a fork: the rows, the lock and the file are the parent's."""
+        self.rows, self.texts, self._lock = deque(), deque(), threading.RLock()
+        self._spool = NoSpool()
 
     def _tell(self, error: OSError) -> None:
         message = f"The queue at {self._spool.folder} cannot be written ({error.strerror})."
@@ -94,7 +113,7 @@ def _chunks(rows: list[Row], texts: list[Text]) -> Iterator[tuple[list[Row], lis
     chunk: list[Row] = []
     keys: set[str] = set()
     points = 0
-    for row in rows:
+    for row in _narrow(rows):
         more = keys | row[2].keys() if not row[2].keys() <= keys else keys
         if chunk and (
             points + len(row[2]) > MOST_POINTS or len(more) > MOST_KEYS or (len(chunk) + 1) * len(more) > MOST_CELLS
@@ -107,6 +126,17 @@ def _chunks(rows: list[Row], texts: list[Text]) -> Iterator[tuple[list[Row], lis
     if chunk:
         yield chunk, []
     yield from _text_chunks(texts)
+
+
+def _narrow(rows: list[Row]) -> Iterator[Row]:
+    """Rows of more series than the server takes in one call as several of the same step and time."""
+    for step, time, row in rows:
+        if len(row) <= MOST_KEYS:
+            yield step, time, row
+        else:
+            items = iter(row.items())
+            while part := dict(islice(items, MOST_KEYS)):
+                yield step, time, part
 
 
 def _text_chunks(texts: list[Text]) -> Iterator[tuple[list[Row], list[Text]]]:

@@ -66,6 +66,7 @@ class Run:
 
     def _attach(self, spool: Spool) -> None:
         self._spool = spool
+        self._is_closed = False
         self._recorder = Recorder(spool, self.warnings, self._tick, self.shown.see)
         self._put = self._recorder.rows.append
         self._put_text = self._recorder.texts.append
@@ -79,6 +80,7 @@ class Run:
             (self._put if isinstance(row[2], dict) else self._put_text)(row)
 
         self._put = self._put_text = first
+        self._recorder.forget()
         self._spool = NoSpool()
         self._of_parent = (self.tick, self.ending, self.over)  # What they hold must not be ended here, not even freed.
         self.tick = self.ending = lambda: None
@@ -98,7 +100,7 @@ class Run:
         """Log values: numbers, elements of tensors, texts, bytes, or mappings of them, whose keys join by `/`."""
         moment = time.time_ns() // 1000
         try:
-            if type(step) is not int:
+            if type(step) is not int or not -values.STEPS < step < values.STEPS:
                 step = self._step(step)
             row, good = {}, self._good
             for key, value in data.items():
@@ -120,11 +122,11 @@ class Run:
 
     def _odd(self, key: Any, value: Any, step: int | None, moment: int, row: dict[str, float]) -> None:
         """A key that is new, or a value that is not just a float."""
-        if isinstance(value, Mapping):
-            for name, inner in values.flat(value, f"{key}/").items():
-                self._odd(name, inner, step, moment, row)
-            return
         try:
+            if isinstance(value, Mapping):
+                for name, inner in values.flat(value, f"{key}/").items():
+                    self._odd(name, inner, step, moment, row)
+                return
             if key not in self._good:
                 values.check_key(key)
                 if len(self._good) < KNOWN_KEYS:
@@ -133,16 +135,27 @@ class Run:
         except ModelBoxError as error:
             self.warnings.tell(error.code, error.message, about=str(key)[:100])
             return
+        except RecursionError:
+            self.warnings.tell("BAD_METRIC", "A mapping holds itself, or is too deep.", about=str(key)[:100])
+            return
         if isinstance(found, float):
             row[key] = found
         else:
             self._put_text((step, moment, key, *values.as_text(found)))
 
+    def _late(self, _: Any) -> None:
+        """Logged when it was over: nobody would write it any more."""
+        if not self.is_silent:
+            self.warnings.tell("RUN_FINISHED", "What is said after `finish` is not kept.")
+
     def _warn(self, error: Exception) -> None:
         if isinstance(error, ModelBoxError):
             self.warnings.tell(error.code, error.message)
         else:
-            self.warnings.tell("CLIENT_FAULT", f"Something was not logged: {type(error).__name__}: {error}.")
+            why = type(error).__name__
+            with contextlib.suppress(Exception):  # Also this may be a stranger's code.
+                why = f"{why}: {error}"
+            self.warnings.tell("CLIENT_FAULT", f"Something was not logged: {why}.")
 
     # --- What happened ---
 
@@ -150,15 +163,12 @@ class Run:
         self, name: str, *, at: datetime | None = None, ended_at: datetime | None = None, **metadata: Any
     ) -> None:
         """Note that something happened now, or when it did."""
-        about = {
-            "name": name,
-            "externalId": os.urandom(16).hex(),
-            "at": _text(at or datetime.now(UTC)),
-            "metadata": metadata,
-        }
-        if ended_at is not None:
-            about["endedAt"] = _text(ended_at)
-        self._say("event", event=about)
+        with self._guarded():
+            moment, key = _text(at or datetime.now(UTC)), os.urandom(16).hex()
+            about = {"name": name, "externalId": key, "at": moment, "metadata": metadata}
+            if ended_at is not None:
+                about["endedAt"] = _text(ended_at)
+            self._say("event", event=about)
 
     @contextlib.contextmanager
     def span(self, name: str, **metadata: Any) -> Iterator[None]:
@@ -199,8 +209,8 @@ class Run:
         self, place: str | Path, name: str | None = None, kind: str | None = None, **metadata: Any
     ) -> None:
         """Keep a file, or all files of a folder, as an artifact. They are copied: change yours as you like."""
-        source = Path(place)
         with self._guarded():
+            source = Path(place)
             self._say(
                 "artifact", name=name or source.name, artifact_kind=kind, metadata=metadata, files=self._copied(source)
             )
@@ -231,11 +241,21 @@ class Run:
             copies = self._copied(Path(place))
             self._recorder.flush()
             about: dict[str, Any] = {"step": self._step(step), "epoch": epoch, "name": name, "pinned": pinned}
-            numbers = {key: float(value) for key, value in (metrics or {}).items()}
+            numbers = self._numbers(metrics or {})
             self._say(
                 "checkpoint", about=about, metadata=metadata, metrics=numbers, files=copies, shard=shard,
                 shards=shards, begun_at=f"{self.resumed_step}{ranks.attempt()}",
             )  # fmt: skip
+
+    def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """Those that are some: a checkpoint is not lost because of another."""
+        row: dict[str, float] = {}
+        for key, value in metrics.items():
+            if isinstance(value, str | bytes | Mapping):
+                self.warnings.tell("BAD_METRIC", f"{key!r} of a checkpoint is no number.", about=str(key)[:100])
+            else:
+                self._odd(key, value, None, 0, row)
+        return row
 
     def _copied(self, source: Path) -> list[list[str]]:
         """Copies in the queue's folder, each with the path that it has in the artifact.
@@ -243,18 +263,9 @@ class Run:
         Copies and not links: the next checkpoint is often written over the last one. On file systems that can, a copy
         shares the bytes until then.
         """
-        from shutil import copyfile
+        from modelbox.transfer import copied
 
-        from modelbox.transfer import files_below
-
-        if self.is_silent:
-            return []
-        found = []
-        for local in files_below(source):
-            copy = self._spool.new_file()
-            copyfile(local.file, copy)
-            found.append([local.path, copy.name])
-        return found
+        return [] if self.is_silent else copied(source, self._spool.new_file)
 
     # --- Going on, and what comes of it ---
 
@@ -307,9 +318,12 @@ class Run:
         self.is_finished = True
         with self._guarded():
             self.ending()
-        self._recorder.close()
+        self._put = self._put_text = self._late
+        with self._guarded():
+            self._recorder.close()
         self._say("finish", status=status)
         with self._guarded():
+            self._is_closed = True
             self._spool.close()
         if self.is_silent:
             return True
@@ -350,6 +364,9 @@ class Run:
 
     def _say(self, kind: str, **about: Any) -> None:
         """Append a frame that is on the disk when this returns."""
+        if self._is_closed:
+            self._late(kind)
+            return
         with self._guarded():
             self._spool.append({"kind": kind, "at": time.time_ns() // 1000, **about}, durable=True)
 

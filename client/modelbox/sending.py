@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 STATUS: Final = "status.json"
 LOOK_SECONDS: Final = 0.05
 LOOKS_SECONDS: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
+
+_left: Final[list[int]] = []
+"""Senders that nobody waits for any more: they end by themselves, and are asked about that when another begins."""
 
 
 class Sending:
@@ -30,7 +35,16 @@ class Sending:
         self._folder = folder
         self._warnings = warnings
         self._looked = 0.0
-        self._process = _begun(folder) if is_online else None
+        self._pause = self._again = 0.5
+        self._process = self._begun() if is_online else None
+
+    def _begun(self) -> subprocess.Popen[bytes] | None:
+        try:
+            return _begun(self._folder)
+        except Exception as error:  # noqa: BLE001 - no processes are left, or there is no interpreter
+            message = f"Nothing can be sent from here ({error}). It is kept; run `modelbox sync --watch` beside it."
+            self._warnings.tell("NO_SENDER", message)
+            return None
 
     def look(self) -> None:
         """Pass on what the sender has to say; and begin another one, if it died. Called now and then."""
@@ -40,8 +54,10 @@ class Sending:
         self._looked = now
         for warning in self.status().get("warnings", ()):
             self._warnings.tell(warning["code"], warning["message"])
-        if self._process.poll() not in (None, 0):
-            self._process = _begun(self._folder)
+        if self._process.poll() not in (None, 0) and now >= self._again:
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)  # One that dies at once would else cost a core.
+            self._again = now + self._pause
+            self._process = self._begun() or self._process
 
     def status(self) -> dict[str, Any]:
         """What the sender last said about itself: `experiment`, `name`, `until`, `state`, `warnings`."""
@@ -99,7 +115,8 @@ class Sending:
             try:
                 self._process.wait(0.5)
             except subprocess.TimeoutExpired:
-                self._process.returncode = 0  # Nobody waits for it: it ends by itself, and Python should not warn.
+                self._process.returncode = 0  # Python should not warn of it.
+                _left.append(self._process.pid)
 
     def forget(self) -> None:
         """In a child after a fork: the sender is the parent's, which must be seen to die when it does."""
@@ -114,9 +131,30 @@ def _begun(folder: Path) -> subprocess.Popen[bytes]:
     """The pipe to it is never written to: that it closes tells the sender that the training has ended, or died."""
     import subprocess
 
+    if getattr(sys, "frozen", False) or not sys.executable:  # It would be the training that begins again, and again.
+        raise OSError("this program is no Python that could run it")
+    _left[:] = [process for process in _left if not _has_ended(process)]
     return subprocess.Popen(
         [sys.executable, "-m", "modelbox.sender", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        env=_environment(),
         start_new_session=True,  # Ctrl-C is for the training.
     )
+
+
+def _has_ended(process: int) -> bool:
+    """Whether it ended; then nothing is left of it."""
+    try:
+        return os.waitpid(process, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
+def _environment() -> dict[str, str]:
+    """Where the package is: the script may have said so in `sys.path`, or lie in an archive together with it."""
+    home = Path(__file__).parents[1]
+    if home.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*paths, str(home)]))}

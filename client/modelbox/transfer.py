@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Final, TypeAlias
 
 from modelbox.connection import Connection
@@ -85,6 +86,25 @@ def files_below(place: Path) -> list[Local]:
     return sorted(found, key=lambda local: local.path)
 
 
+def copied(source: Path, place: Callable[[], Path]) -> list[list[str]]:
+    """Copies of a file, or of all in a folder: each its path there, and the name of the place that it got.
+
+    Raises:
+        OSError: they could not be made; then none is left to fill the disk.
+        ModelBoxError: `NO_SUCH_FILE`, if there is none.
+    """
+    found: list[tuple[str, Path]] = []
+    try:
+        for local in files_below(source):
+            found.append((local.path, place()))
+            copyfile(local.file, found[-1][1])
+    except BaseException:
+        for _, copy in found:
+            copy.unlink(missing_ok=True)
+        raise
+    return [[path, copy.name] for path, copy in found]
+
+
 def announced(file: Path) -> Announced:
     """A file's digests; it is read once.
 
@@ -142,9 +162,7 @@ def _send(server: Connection, known: Mapping[str, Announced], part: Mapping[str,
     headers = {each["name"]: each["value"] for each in part["headers"]}
     local, size = known[part["path"]], int(part["size"])
     for attempt in range(TRIES):
-        with local.file.open("rb") as opened:
-            opened.seek(part["offset"])
-            content = opened.read(size)
+        content = _part(local.file, int(part["offset"]), size)
         try:
             server.put(part["url"], content, size, headers)
         except Unreachable:
@@ -154,6 +172,19 @@ def _send(server: Connection, known: Mapping[str, Announced], part: Mapping[str,
         else:
             break
     return size
+
+
+def _part(file: Path, offset: int, size: int) -> bytes:
+    """Bytes of a file. Raises ModelBoxError, if they are gone: less than what is announced is waited for in vain."""
+    try:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            content = opened.read(size)
+    except OSError as error:
+        raise ModelBoxError("NO_SUCH_FILE", f"{file} cannot be read any more: {error.strerror}.") from error
+    if len(content) != size:
+        raise ModelBoxError("NO_SUCH_FILE", f"{file} became shorter while it was sent. Send it again.")
+    return content
 
 
 def _completed(server: Connection, id_: str) -> str:
@@ -193,7 +224,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _download(server: Connection, file: Mapping[str, Any], target: Path, told: Told | None) -> None:
-    draft = target.with_name(f"{target.name}.{file['digest'][-16:]}.part")
+    draft = target.with_name(f"{target.name[:50]}.{file['digest'][-16:]}.part")
     for attempt in range(TRIES):
         try:
             _fetch(server, file, draft, told)
@@ -217,6 +248,8 @@ def _fetch(server: Connection, file: Mapping[str, Any], draft: Path, told: Told 
             return
         for piece in server.get(file["downloadUrl"], start):
             opened.write(piece)
+            if opened.tell() > file["size"]:  # It may be without an end.
+                break
             if told is not None:
                 told(len(piece))
         if opened.tell() < file["size"]:

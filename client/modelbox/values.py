@@ -89,11 +89,9 @@ def number(key: str, value: Any) -> float | str | bytes:
         ModelBoxError: `BAD_METRIC`; it is none of these.
     """
     if isinstance(value, str | bytes):
-        if len(value) > LONGEST_TEXT:
-            raise ModelBoxError("BAD_METRIC", f"The text of {key!r} is longer than {LONGEST_TEXT:,}; log a file.")
-        return value
+        return _short(key, value)
     if isinstance(value, bytearray | memoryview):
-        return bytes(value)
+        return _short(key, bytes(value))
     try:
         return float(value.item() if hasattr(value, "item") else value)
     except OverflowError:
@@ -102,6 +100,13 @@ def number(key: str, value: Any) -> float | str | bytes:
         raise ModelBoxError(
             "BAD_METRIC", f"{key!r} is {type(value).__name__}, and no number: give one element, a text, or bytes."
         ) from error
+
+
+def _short(key: str, text: str | bytes) -> str | bytes:
+    """A text that the server takes, by its bytes."""
+    if len(text) > LONGEST_TEXT or (isinstance(text, str) and len(text.encode(errors="replace")) > LONGEST_TEXT):
+        raise ModelBoxError("BAD_METRIC", f"The text of {key!r} is longer than {LONGEST_TEXT:,} bytes; log a file.")
+    return text
 
 
 def as_text(value: str | bytes) -> tuple[str, bool]:

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import threading
+from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from modelbox.errors import ModelBoxError
 from modelbox.shown import safe
+
+MOST: Final = 20
+"""Causes of one code that are told, such as keys that are none."""
 
 
 class Warnings:
     """Writes each cause once to stderr."""
 
     def __init__(self, *, is_quiet: bool = False) -> None:
-        self._seen: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], object] = {}
+        self._counts: Counter[str] = Counter()
         self._is_quiet = is_quiet
         self.before: Callable[[], None] = lambda: None
         """Called before something is written, to make room for it."""
 
     def tell(self, code: str, message: str, *, about: str = "") -> None:
         """Say it, unless it was said of the same thing before."""
-        with self._lock:
-            if (code, about) in self._seen:
-                return
-            self._seen.add((code, about))
-        if not self._is_quiet:
-            self.before()
-            error = ModelBoxError(code, message)
-            # The server's words, and names of folders, are others' texts.
-            print(safe(f"modelbox: {message} [{code}: {error.page}]"), file=sys.stderr, flush=True)  # noqa: T201 - its work
+        mark = object()  # Without a lock: a signal's handler, or a forked child, would wait for it for ever.
+        if self._counts[code] > MOST or self._seen.setdefault((code, about), mark) is not mark:
+            return
+        self._counts[code] += 1
+        if self._counts[code] > MOST:
+            message = "There are more of these, which are not told."
+        if not self._is_quiet and sys.stderr is not None:
+            with contextlib.suppress(Exception):  # Nobody may be there any more to hear it.
+                self._write(code, message)
+
+    def _write(self, code: str, message: str) -> None:
+        self.before()
+        error = ModelBoxError(code, message)
+        # The server's words, and names of folders, are others' texts.
+        print(safe(f"modelbox: {message} [{code}: {error.page}]"), file=sys.stderr, flush=True)  # noqa: T201 - its work
 
     @property
     def codes(self) -> list[str]:
         """What was said, by code."""
-        return sorted({code for code, _ in self._seen})
+        return sorted({code for code, _ in list(self._seen)})
