@@ -16,6 +16,7 @@ from modelbox.errors import ModelBoxError
 from modelbox.queue.spool import NoSpool, Spool
 from modelbox.recorder import Recorder
 from modelbox.shown import Shown
+from modelbox.warnings import of_disk
 
 if TYPE_CHECKING:
     from modelbox.configuration import Configuration
@@ -375,8 +376,7 @@ class Run:
         try:
             yield
         except OSError as error:
-            message = f"The queue at {self._spool.folder} cannot be written ({error.strerror or error})."
-            self.warnings.tell("QUEUE_FULL", f"{message} Make room.")
+            self.warnings.tell(*of_disk(error, self._spool.folder))
         except Exception as error:  # noqa: BLE001 - a training does not end because of its diary
             self._warn(error)
 

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from modelbox.errors import ModelBoxError
@@ -47,3 +48,11 @@ class Warnings:
     def codes(self) -> list[str]:
         """What was said, by code."""
         return sorted({code for code, _ in list(self._seen)})
+
+
+def of_disk(error: OSError, folder: Path) -> tuple[str, str]:
+    """Code and message of what went wrong with a file: one of the training's, or the queue's in that folder."""
+    is_name = isinstance(error, PermissionError | FileNotFoundError)
+    if is_name and not str(error.filename or folder).startswith(str(folder)):
+        return "NO_SUCH_FILE", f"{error.filename} cannot be read ({error.strerror})."
+    return "QUEUE_FULL", f"The queue at {folder} cannot be written ({error.strerror or error}). Make room."

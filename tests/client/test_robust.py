@@ -22,6 +22,7 @@ from modelbox.sender.drain import Drain
 from modelbox.sender.session import Session
 from modelbox.sender.sync import sync
 from modelbox.transfer import Local, copied, download, upload
+from modelbox.warnings import of_disk
 from tests.acceptance.server import Server, wait_until
 from tests.client.training import begun, columns_of, ended, queue_of, run_of, trained
 
@@ -197,6 +198,13 @@ def test_copies_that_fail_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         copied(tmp_path / "from", lambda: next(places))
     assert not (tmp_path / "1").exists()
+
+
+def test_whose_file_it_was_is_said() -> None:
+    queue = Path("/queue/r/w")
+    assert of_disk(PermissionError(13, "Permission denied", "/weights"), queue)[0] == "NO_SUCH_FILE"
+    assert of_disk(PermissionError(13, "Permission denied", "/queue/r/w/files/1"), queue)[0] == "QUEUE_FULL"
+    assert of_disk(OSError(28, "No space left on device", "/weights"), queue)[0] == "QUEUE_FULL"
 
 
 class Proxy(BaseHTTPRequestHandler):
