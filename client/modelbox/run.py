@@ -258,7 +258,7 @@ class Run:
                 self._odd(key, value, None, 0, row)
         return row
 
-    def _copied(self, source: Path) -> list[list[str]]:
+    def _copied(self, source: Path) -> list[tuple[str, str, int]]:
         """Copies in the queue's folder, each with the path that it has in the artifact.
 
         Copies and not links: the next checkpoint is often written over the last one. On file systems that can, a copy

@@ -86,8 +86,8 @@ def files_below(place: Path) -> list[Local]:
     return sorted(found, key=lambda local: local.path)
 
 
-def copied(source: Path, place: Callable[[], Path]) -> list[list[str]]:
-    """Copies of a file, or of all in a folder: each its path there, and the name of the place that it got.
+def copied(source: Path, place: Callable[[], Path]) -> list[tuple[str, str, int]]:
+    """Copies of a file, or of all in a folder: each its path there, the name of the place that it got, and its size.
 
     Raises:
         OSError: they could not be made; then none is left to fill the disk.
@@ -102,7 +102,7 @@ def copied(source: Path, place: Callable[[], Path]) -> list[list[str]]:
         for _, copy in found:
             copy.unlink(missing_ok=True)
         raise
-    return [[path, copy.name] for path, copy in found]
+    return [(path, copy.name, copy.stat().st_size) for path, copy in found]
 
 
 def announced(file: Path) -> Announced:

@@ -120,3 +120,16 @@ def test_a_damaged_queue_loses_only_what_is_damaged(server: Server, clean: Path,
     values = columns_of(server, run_id, "x")["x"]["values"]
     assert values == sorted(values)
     assert 1000 <= len(values) <= 2000
+
+
+def test_a_copy_that_lost_its_end_is_no_checkpoint(server: Server, clean: Path) -> None:
+    """As after a loss of power: it is put aside, and everything else arrives."""
+    run_id, _ = written(server.address, "offline")
+    [queue] = queue_of(clean)
+    [copy] = (queue / "files").iterdir()
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert states() == ["sent"]
+    found = run_of(server, run_id)
+    assert (found["status"], found["metrics"]["nodes"][0]["count"]) == ("COMPLETED", 2000)
+    assert [each["status"] for each in found["checkpoints"]["nodes"] if each["status"] == "READY"] == []
+    assert "NO_SUCH_FILE" in (queue / "refused.jsonl").read_text()

@@ -72,15 +72,22 @@ class FilesLane:
                      metadata=frame.head["metadata"] or None)  # fmt: skip
 
     def _upload(self, object_id: str, name: str, frame: Frame, **also: Any) -> str:
-        files = [Local(path, self._copy(copy)) for path, copy in frame.head["files"]]
+        files = [Local(path, self._whole_copy(copy, size)) for path, copy, size in frame.head["files"]]
         given = {key: value for key, value in also.items() if value is not None}
         return transfer.upload(self._session.server, object_id, name, files, **given)
 
     def _copy(self, name: str) -> Path:
         return self._session.folder / FILES / name
 
+    def _whole_copy(self, name: str, size: int) -> Path:
+        """A copy that is as long as it was made: nobody waited for the disk to keep it, and the power may have gone."""
+        copy = self._copy(name)
+        if not copy.is_file() or copy.stat().st_size != size:
+            raise ModelBoxError("NO_SUCH_FILE", f"{copy} is not whole any more, as after a loss of power.")
+        return copy
+
     def _forget_copies(self, frame: Frame) -> None:
-        for _, copy in frame.head.get("files", ()):
+        for _, copy, _ in frame.head.get("files", ()):
             self._copy(copy).unlink(missing_ok=True)
 
     def _checkpoint(self, frame: Frame) -> None:
