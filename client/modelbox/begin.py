@@ -110,11 +110,13 @@ class Beginning:
         given = {key: value for key, value in wanted.items() if value not in (None, [])}
         self._wanted = {"startedAt": datetime.now(UTC).isoformat(), **given}
         self._warnings = warnings
-        self._id = settings.run_id or ranks.job() or os.urandom(16).hex()
+        self._id = settings.run_id or os.urandom(16).hex()
 
     def run(self, *, every_rank: bool) -> Run:
         """The run of this process."""
         rank = ranks.rank()
+        if every_rank and self._settings.run_id is None:
+            self._id = ranks.next_run() or self._id
         if self._settings.mode == "disabled" or (rank and not every_rank):
             return self._silent()
         try:
@@ -128,7 +130,7 @@ class Beginning:
         from modelbox.capture.environment import at_once
 
         writer = f"{ranks.rank()}-{os.urandom(6).hex()}"
-        folder = self._settings.folder / self._id / writer
+        folder = self._settings.folder / _as_folder(self._id) / writer
         about = {
             "version": 1, "server": self._settings.server, "namespace": self._settings.namespace, "run": self._id,
             "writer": writer, "is_primary": is_primary, **origin.here(),
@@ -150,6 +152,11 @@ class Beginning:
         """In a child: the parent's files and sender are not ours; the first that is logged makes our own."""
         run.sending.forget()
         run.in_child(lambda: self._begun(is_primary=False))
+
+
+def _as_folder(run_id: str) -> str:
+    """An id that others chose, as the name of a folder; what two have in common, their writers tell apart."""
+    return "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in run_id)[:100]
 
 
 _of_forks: Final[list[tuple[Beginning, Run]]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import Final
 
 RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -17,6 +18,18 @@ def rank() -> int:
         if value.isdecimal():
             return int(value)
     return 0
+
+
+_runs = count(1)
+
+
+def next_run() -> str | None:
+    """An id for the run that this process begins now, which the others' run of the same turn has, too.
+
+    Only for runs of which every rank is a writer: a sweep within a job has many runs of its own.
+    """
+    found, turn = job(), next(_runs)
+    return found if found is None or turn == 1 else f"{found}-{turn}"
 
 
 def job() -> str | None:

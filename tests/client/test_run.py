@@ -252,3 +252,32 @@ def test_switched_off(clean: Path) -> None:
 def test_without_a_run_a_warning() -> None:
     _, err = trained("mb.log({'x': 1}); mb.log({'x': 2}); mb.finish()", "http://127.0.0.1:9")
     assert err.count("NO_RUN") == 1
+
+
+def test_a_sweep_within_a_job_has_runs_of_its_own(server: Server) -> None:
+    """Only what every rank writes to is known by the job."""
+    out, _ = trained(
+        """
+        for n in range(2):
+            with mb.init(name=f"sweep-{n}", quiet=True) as run:
+                run.log({"x": float(n)})
+            print(run.id)
+        for n in range(2):
+            with mb.init(name=f"ranks-{n}", every_rank=True, quiet=True) as run:
+                run.log({"x": float(n)})
+            print(run.id)
+        """,
+        server.address,
+        SLURM_JOB_ID="77",
+    )
+    first, second, third, fourth = out.split()
+    assert first != second
+    assert (third, fourth) == ("slurm-77", "slurm-77-2")
+    assert [run_of(server, each)["name"] for each in out.split()] == ["sweep-0", "sweep-1", "ranks-0", "ranks-1"]
+
+
+def test_an_id_may_be_anything(server: Server, clean: Path) -> None:
+    out, _ = trained("with mb.init(run_id='../a/b') as run: run.log({'x': 1.0}); print(run.id)", server.address)
+    assert run_of(server, out.strip())["status"] == "COMPLETED"
+    assert queue_of(clean) == []
+    assert not (clean / ".modelbox/a").exists()
