@@ -34,24 +34,30 @@ class MeanProxy:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, request by request."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                request = await _message(reader)
-                fault = self._fault()
-                if self.is_cut:
-                    break
-                if fault == "replayed" and self._old:
-                    await self._upstream(self.chance.choice(self._old))
-                if fault == "doubled":
-                    await self._upstream(request)
-                answer = await self._upstream(request)
-                if b"logMetrics" in request:
-                    self._old = [*self._old[-KEPT:], request]
-                if fault == "lost":
-                    break
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
+        try:
+            await self._requests(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await _message(reader)
+            fault = self._fault()
+            if self.is_cut:
+                return
+            if fault == "replayed" and self._old:
+                await self._upstream(self.chance.choice(self._old))
+            if fault == "doubled":
+                await self._upstream(request)
+            answer = await self._upstream(request)
+            if b"logMetrics" in request:
+                self._old = [*self._old[-KEPT:], request]
+            if fault == "lost":
+                return
+            writer.write(answer)
+            await writer.drain()
 
     def _fault(self) -> str | None:
         if self.chance.random() >= self.rate:
@@ -102,7 +108,8 @@ def running(upstream: tuple[str, int]) -> Iterator[MeanProxy]:
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
-        for other in asyncio.all_tasks(loop):
+        others = asyncio.all_tasks(loop)
+        for other in others:
             other.cancel()
-        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.run_until_complete(asyncio.gather(*others, asyncio.sleep(0.05), return_exceptions=True))
         loop.close()

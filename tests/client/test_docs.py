@@ -18,7 +18,7 @@ ERRORS = (ROOT / "docs/errors.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", "".join(map(Path.read_text, SHOWN)), re.DOTALL)
 RAISED = r'(?:tell|warn|ModelBoxError|Refused)\(\s*"([A-Z_]{4,})"'
 CODE = re.compile(rf'{RAISED}|code: str = "([A-Z_]{{4,}})"|: Final = "([A-Z]+_[A-Z_]+)"$', re.MULTILINE)
-OTHERS = {"MODELBOX_", "DIGEST_MISMATCH", "NOT_FOUND", "BAD_USER_INPUT"}
+OTHERS = {"MODELBOX_", "DIGEST_MISMATCH", "NOT_FOUND", "BAD_USER_INPUT", "PAYLOAD_TOO_LARGE"}
 """What looks like a code and is none, and codes of the server's."""
 
 
