@@ -105,7 +105,7 @@ def seconds_to_import() -> float:
     for _ in range(2):
         subprocess.run([sys.executable, "-c", "import app.main"], check=True)
     after = psutil.Process().cpu_times()
-    return (after.children_user + after.children_system - before.children_user - before.children_system) / 2
+    return float(after.children_user + after.children_system - before.children_user - before.children_system) / 2
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
