@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -87,6 +88,19 @@ class Server:
 
     def _printed(self) -> IO[bytes]:
         return cast("IO[bytes]", self.process.stdout)
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A server with a database of its own, whose log somebody reads."""
+    server = Server(folder / "data")
+    server.ready()
+    # A log that nobody reads would fill its pipe, and stop the server.
+    threading.Thread(target=server.process.communicate, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.discard()
 
 
 def run(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from tests.acceptance import gate
-from tests.acceptance.server import Server, clean_environment
+from tests.acceptance.server import Server, clean_environment, serving
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.chaos]
 REPOSITORY = Path(__file__).parents[2]
@@ -33,18 +32,6 @@ query ($names: String!) {
   }
 }
 """
-
-
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    server = Server(folder / "data")
-    server.ready()
-    # A log that nobody reads would fill its pipe, and stop the server.
-    threading.Thread(target=server.process.communicate, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture

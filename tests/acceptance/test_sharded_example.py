@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import psutil
 import pytest
 
 from tests.acceptance import gate
-from tests.acceptance.server import Server, clean_environment
+from tests.acceptance.server import Server, clean_environment, serving
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.integrations]
 REPOSITORY = Path(__file__).parents[2]
@@ -45,18 +44,6 @@ query ($name: String!) {
   }
 }
 """
-
-
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    server = Server(folder / "data")
-    server.ready()
-    # A log that nobody reads would fill its pipe, and stop the server.
-    threading.Thread(target=server.process.communicate, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture
